@@ -1,0 +1,1 @@
+"""Codecs: each turns a signal into one file and back."""

@@ -1,0 +1,1 @@
+"""MLICv2: pictures (Jiang et al., arXiv 2504.19119)."""

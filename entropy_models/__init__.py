@@ -1,0 +1,1 @@
+"""Entropy models: probabilities and integers, nothing of files, pictures or sound."""

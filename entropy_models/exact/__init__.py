@@ -1,0 +1,1 @@
+"""Exact arithmetic: results that do not depend on the machine."""
