@@ -1,0 +1,60 @@
+"""The codecs by name and by the id that stands in a file; a codec is imported when it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import CorruptStreamError, UsageError
+
+if TYPE_CHECKING:
+    from .base import Codec
+
+Kind = Literal["picture", "sound", "symbols"]
+
+
+@dataclass(frozen=True)
+class CodecEntry:
+    """One codec: its name, its id in files, what it codes, its class as `module:Class`, its header fields."""
+
+    name: str
+    codec_id: int
+    kind: Kind
+    target: str
+    field_names: tuple[str, ...]
+
+
+# An id is for ever. 2 is reserved for s2lic and 3 for secodec.
+CODECS = (
+    CodecEntry(
+        "mlicv2", 1, "picture", "bitfloor.codecs.mlicv2.codec:MLICv2Codec", ("width", "height", "quality")
+    ),
+    CodecEntry("mecb", 4, "symbols", "bitfloor.codecs.mecb:MECBCodec", ()),
+)
+
+
+def by_name(name: str) -> CodecEntry:
+    """Return the codec called `name`; raises UsageError where there is none."""
+    for entry in CODECS:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in CODECS)
+    raise UsageError(f"there is no codec {name!r}; choose one of {known}")
+
+
+def by_id(codec_id: int) -> CodecEntry:
+    """Return the codec whose id a file holds; raises CorruptStreamError where this version has none."""
+    for entry in CODECS:
+        if entry.codec_id == codec_id:
+            return entry
+    raise CorruptStreamError(
+        f"the file needs codec {codec_id}, which this bitfloor does not have: upgrade bitfloor"
+    )
+
+
+def load(name: str) -> type[Codec]:
+    """Import the codec called `name` and return its class; raises UsageError for an unknown name."""
+    module, _, attribute = by_name(name).target.partition(":")
+    loaded: type[Codec] = getattr(import_module(module), attribute)
+    return loaded
