@@ -6,14 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..errors import UsageError
+from ..errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .picture import Picture
 
-Kind = Literal["picture", "sound"]
+Kind = Literal["picture", "sound", "symbols"]
 
 DEFAULT_QUALITY = 50.0
 
@@ -33,6 +33,18 @@ class Codec(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
+
+    @classmethod
+    def load(cls, model: str | None = None, *, fingerprint: bytes | None = None) -> Codec:
+        """Return the codec with its model in it.
+
+        That is the model called `model` (a name of `bitfloor models`, or a path), else the one with the
+        4-byte `fingerprint` that stands in a file, else the codec's default. A codec with models overrides
+        this. Raises ModelError where there is no such model.
+        """
+        if model is not None:
+            raise ModelError(f"the codec {cls.name} works without a model, so there is no model {model!r}")
+        return cls()
 
     @abstractmethod
     def encode(self, source: Any, *, quality: float | None = None) -> bytes:
