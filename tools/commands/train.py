@@ -1,0 +1,54 @@
+"""`bitfloor train`: train or resume a network on folders of your own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...errors import UsageError
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--codec", default="mlicv2", show_default=True, help="Codec to train.")
+@click.option("--preset", default="small", show_default=True, help="Size of the network.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path(".training"), show_default=True,
+              help="Folder for checkpoint and log.")
+@click.option("--minutes", type=float, help="Wall-clock budget; the learning rate reaches its end with it.")
+@click.option("--steps", type=int, help="Budget in steps instead.")
+@click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
+@click.option("--batch", default=8, show_default=True, help="Crops in a step.")
+@click.option("--crop", default=128, show_default=True, help="Side of a crop, a multiple of 64.")
+@click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule.")
+@click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--seed", default=0, show_default=True)
+def command(
+    folders: tuple[Path, ...], codec: str, preset: str, out: Path, minutes: float | None, steps: int | None,
+    lr: float, batch: int, crop: int, resume: bool, restart: bool, device: str, seed: int,
+) -> None:
+    """Train a network on the pictures in FOLDERS. Several processes: start it with torchrun."""
+    if codec != "mlicv2":
+        raise UsageError(f"cannot train codec '{codec}': only mlicv2 can be trained")
+    if (minutes is None) == (steps is None):
+        raise UsageError("give either --minutes or --steps")
+    from ...codecs.mlicv2.model import PRESETS
+    from ..training.loop import Budget, Trainer
+    from ..training.mlicv2 import MLICv2Task
+
+    if preset not in PRESETS:
+        raise UsageError(f"no preset '{preset}': there is {', '.join(PRESETS)}")
+    task = MLICv2Task(PRESETS[preset], folders, batch, crop, late_crop=crop * 3 // 2)
+    trainer = Trainer(task, Budget(minutes=minutes, steps=steps, lr=lr, seed=seed), out, device)
+    if resume or restart:
+        trainer.resume(trainer.path, new_budget=restart)
+    elif trainer.path.exists():
+        raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
+    trainer.run()
+    for name, value in trainer.validate().items():
+        click.echo(f"{name} {value:.4f}")
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,1 @@
+"""Training: one loop for every codec, and the tasks that it runs."""

@@ -1,0 +1,40 @@
+"""Checkpoints: one safetensors file with weights, averaged weights, optimiser state and progress."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ...errors import ModelError
+from .optimizers import MatrixOptimizer
+
+
+def save(
+    path: Path, model: nn.Module, average: dict[str, Tensor], optimizer: MatrixOptimizer, progress: dict[str, object]
+) -> None:
+    """Write to a temporary file beside `path`, then rename."""
+    tensors = {f"model/{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"average/{k}": v.cpu().contiguous() for k, v in average.items()}
+    tensors |= {f"optimizer/{k}": v.detach().cpu().contiguous().clone() for k, v in optimizer.tensors()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata={"progress": json.dumps(progress)})
+    os.replace(partial, path)
+
+
+def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
+    """Tensors by part ("model", "average", "optimizer") and the progress. Raises ModelError."""
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    try:
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - not a dictionary
+                part, key = name.split("/", 1)
+                parts[part][key] = file.get_tensor(name)
+            progress = json.loads(file.metadata()["progress"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no training checkpoint: {error}") from error
+    return parts, progress

@@ -1,0 +1,74 @@
+"""Training pictures: decoded once, kept as bytes in memory, cropped anew for every step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from tqdm import tqdm
+
+from ...errors import UnreadableInputError
+
+SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".ppm", ".bmp"}
+HELD_OUT_SHARE = 32  # one picture in so many is for validation, chosen by its name
+SMALLEST_SIDE = 64
+
+
+def find_pictures(folders: Sequence[Path]) -> list[Path]:
+    """Every picture below the folders, sorted."""
+    paths = [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    if not paths:
+        raise UnreadableInputError(f"no pictures in {', '.join(map(str, folders))}: name folders with photographs")
+    return paths
+
+
+def is_held_out(path: Path) -> bool:
+    """Whether a picture is for validation; depends on its name only, so every run agrees."""
+    return hashlib.sha256(path.name.encode()).digest()[0] % HELD_OUT_SHARE == 0
+
+
+def load_pictures(paths: Sequence[Path], workers: int = 2) -> list[np.ndarray]:
+    """(H, W, 3) uint8 arrays; unreadable and tiny ones are left out with a line on the bar."""
+    with ThreadPoolExecutor(workers) as pool:
+        loaded = list(tqdm(pool.map(_load, paths), total=len(paths), desc="pictures", unit="", mininterval=1))
+    return [array for array in loaded if array is not None]
+
+
+def _load(path: Path) -> np.ndarray | None:
+    try:
+        with Image.open(path) as image:
+            array = np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        tqdm.write(f"left out {path.name}: {error}")
+        return None
+    return array if min(array.shape[:2]) >= SMALLEST_SIDE else None
+
+
+class RandomCrops:
+    """Square crops of pictures drawn in proportion to their area, flipped and turned at random."""
+
+    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
+        self.pictures = list(pictures)
+        areas = np.array([p.shape[0] * p.shape[1] for p in self.pictures], dtype=np.float64)
+        self.cumulative = np.cumsum(areas / areas.sum())
+
+    def draw(self, rng: np.random.Generator, batch: int, size: int) -> Tensor:
+        """(batch, 3, size, size) in [0, 1]."""
+        return torch.from_numpy(np.stack([self._one(rng, size) for _ in range(batch)])).float() / 255
+
+    def _one(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        while True:
+            picture = self.pictures[int(np.searchsorted(self.cumulative, rng.random()))]
+            if min(picture.shape[:2]) >= size:
+                break
+        top, left = (int(rng.integers(extent - size + 1)) for extent in picture.shape[:2])
+        crop = picture[top : top + size, left : left + size].transpose(2, 0, 1)
+        if rng.random() < 0.5:
+            crop = crop[:, :, ::-1]
+        return crop.transpose(0, 2, 1) if rng.random() < 0.25 else crop
