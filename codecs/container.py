@@ -41,6 +41,7 @@ class Section(IntEnum):
 
     ALPHA = 1
     ICC = 2
+    DEPTH = 3
 
 
 @dataclass(frozen=True)
