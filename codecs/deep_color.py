@@ -17,7 +17,7 @@ _OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L
 
 def is_reduced(image: ImageFile.ImageFile) -> bool:
     """Tell whether Pillow will drop the low byte of each sample of this opened, not yet loaded picture."""
-    return not image.mode.startswith("I") and any(";16" in _rawmode(tile) for tile in image.tile)
+    return image.mode in ("RGB", "RGBA") and any(";16" in _rawmode(tile) for tile in image.tile)
 
 
 def read_16_bit(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint16] | None:
@@ -30,6 +30,8 @@ def read_16_bit(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint16] |
     if len({_rawmode(tile) for tile in image.tile}) != 1:
         return None
     rawmode = _rawmode(image.tile[0])
+    if rawmode[:-1] not in ("RGB;16", "RGBA;16", "LA;16"):  # premultiplied alpha would need both bytes at once
+        return None
     if rawmode == "LA;16B":  # four bytes a pixel, which Pillow also unpacks whole
         return np.asarray(_reread(data, "RGBA")).view(">u2").astype(np.uint16)
     low_mode = rawmode[:-1] + _OTHER_BYTE.get(rawmode[-1], "")

@@ -1,0 +1,181 @@
+"""Pictures as people have them, and what a file keeps of them beside pixels: alpha, profile, depth."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CorruptStreamError, UsageError
+from .alpha import decode_alpha, encode_alpha, inflate
+from .container import Section
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+MAX_ICC_BYTES = 1 << 22
+_DEEP, _GREY = 1, 2
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture in memory.
+
+    `rgb` (H, W, 3) and `alpha` (H, W), where there is one, are uint8 or uint16, both the same. `icc` is
+    the colour profile that says what the numbers mean, None for sRGB. A `grey` picture has three equal
+    channels and is written as one. Raises UsageError for arrays of any other form.
+    """
+
+    rgb: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    icc: bytes | None = None
+    grey: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rgb.dtype not in (np.uint8, np.uint16):
+            raise UsageError(f"a picture is an array of uint8 or uint16, not of {self.rgb.dtype}")
+        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.size == 0:
+            raise UsageError(f"a picture is an array of HxW or HxWx3, not of shape {self.rgb.shape}")
+        alpha = self.alpha
+        if alpha is not None and (alpha.dtype, alpha.shape) != (self.rgb.dtype, self.rgb.shape[:2]):
+            raise UsageError(f"alpha of {alpha.dtype} {alpha.shape} fits no picture of {self.rgb.shape}")
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.rgb.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.rgb.shape[1])
+
+    @property
+    def peak(self) -> int:
+        """The value of white: 255 or 65535."""
+        return int(np.iinfo(self.rgb.dtype).max)
+
+    def to_sections(self) -> dict[int, bytes]:
+        """Return what of this picture is not pixels as sections of a file; an ordinary picture has none."""
+        sections = {}
+        if self.alpha is not None:
+            sections[int(Section.ALPHA)] = encode_alpha(self.alpha)
+        if self.icc:
+            sections[int(Section.ICC)] = len(self.icc).to_bytes(3, "big") + zlib.compress(self.icc, 9)
+        flags = _DEEP * (self.peak > 255) | _GREY * self.grey
+        if flags:
+            sections[int(Section.DEPTH)] = bytes([flags])
+        return sections
+
+    @staticmethod
+    def from_sections(rgb: NDArray[Any], sections: Mapping[int, bytes]) -> Picture:
+        """Return the picture with the decoded pixels `rgb` and all that the sections say.
+
+        `rgb` is (H, W, 3): floats in 0..1 (values outside are clipped), or uint8 or uint16 over their full
+        range; it is brought to the depth of the sections and made grey where they say so.
+        Raises CorruptStreamError for sections that do not fit.
+        """
+        flags = _flags(sections)
+        dtype: np.dtype[Any] = np.dtype(np.uint16 if flags & _DEEP else np.uint8)
+        if flags & _GREY:
+            rgb = np.repeat((_unit(rgb) @ LUMA)[:, :, None], 3, axis=2)
+        alpha, icc = None, None
+        if Section.ALPHA in sections:
+            alpha = decode_alpha(sections[Section.ALPHA], rgb.shape[0], rgb.shape[1], dtype)
+        if Section.ICC in sections:
+            icc = _decode_icc(sections[Section.ICC])
+        return Picture(to_depth(rgb, dtype), alpha, icc, bool(flags & _GREY))
+
+
+def to_depth(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return samples (floats in 0..1, clipped, uint8 or uint16) as `dtype`, uint8 or uint16, full range."""
+    if samples.dtype == dtype:
+        return samples
+    return np.rint(np.clip(_unit(samples), 0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def _unit(samples: NDArray[Any]) -> NDArray[np.float32]:
+    if samples.dtype.kind == "u":
+        return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
+    return samples.astype(np.float32, copy=False)
+
+
+def _flags(sections: Mapping[int, bytes]) -> int:
+    body = sections.get(Section.DEPTH, b"\0")
+    if len(body) != 1 or body[0] > (_DEEP | _GREY):
+        raise CorruptStreamError("the depth section is damaged, or made by a newer bitfloor")
+    return body[0]
+
+
+def _decode_icc(body: bytes) -> bytes:
+    size = int.from_bytes(body[:3], "big")
+    if not 0 < size < MAX_ICC_BYTES:
+        raise CorruptStreamError(f"the colour profile claims {size} bytes")
+    return inflate(body[3:], size)
+
+
+def as_picture(source: Any) -> Picture:
+    """Return the Picture of a PIL image, an HxW, HxWx3 or HxWx4 array of uint8 or uint16, or a 3xHxW tensor.
+
+    A tensor holds floats in 0..1 and becomes a picture of 8 bits. Raises UsageError for anything else.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if type(source).__module__.partition(".")[0] == "torch":
+        return _from_tensor(source)
+    from PIL import Image
+
+    if isinstance(source, Image.Image):
+        from .pil_picture import from_pil
+
+        return from_pil(source)
+    raise UsageError(f"a {type(source).__name__} is no picture: give a PIL image, an array or a tensor")
+
+
+def _from_array(array: NDArray[Any]) -> Picture:
+    if array.ndim == 2:
+        return Picture(np.repeat(array[:, :, None], 3, axis=2), grey=True)
+    if array.ndim == 3 and array.shape[2] == 4:
+        return Picture(np.ascontiguousarray(array[:, :, :3]), np.ascontiguousarray(array[:, :, 3]))
+    return Picture(array)
+
+
+def _from_tensor(tensor: Any) -> Picture:
+    if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.is_floating_point():
+        raise UsageError(f"a picture tensor is 3xHxW floats, not {tuple(tensor.shape)} of {tensor.dtype}")
+    samples = tensor.detach().cpu().float().permute(1, 2, 0).contiguous().numpy()
+    if not (samples.size and samples.min() >= 0 and samples.max() <= 1):  # false for NaN too
+        raise UsageError("a picture tensor holds values in 0..1; this one has others")
+    return Picture(to_depth(samples, np.dtype(np.uint8)))
+
+
+def to_pil(picture: Picture) -> Image:
+    """Return a PIL image: L, LA, RGB, RGBA, or I;16 for a grey picture of 16 bits without alpha.
+
+    PIL has no 16 bits of colour: such a picture is rounded to 8. The colour profile is in `info`.
+    """
+    from PIL import Image
+
+    if picture.grey and picture.alpha is None:
+        image = Image.fromarray(np.ascontiguousarray(picture.rgb[:, :, 0]))
+    else:
+        if picture.peak > 255:
+            _log.warning("a picture of 16 bits a channel is rounded to 8 bits here")
+        planes = [picture.rgb[:, :, :1] if picture.grey else picture.rgb]
+        if picture.alpha is not None:
+            planes.append(picture.alpha[:, :, None])
+        samples = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
+        image = Image.fromarray(np.ascontiguousarray(to_depth(samples, np.dtype(np.uint8))))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    return image
