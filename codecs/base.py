@@ -64,8 +64,8 @@ class Codec(ABC):
 class PictureCodec(Codec):
     """A codec of pictures. A subclass writes `encode_picture` and `decode_picture`; the rest follows.
 
-        PIL image, array, tensor --as_picture--> Picture --encode_picture--> bytes
-        PIL image <--to_pil-- Picture <--decode_picture-- bytes
+    PIL image, array, tensor --as_picture--> Picture --encode_picture--> bytes
+    PIL image <--to_pil-- Picture <--decode_picture-- bytes
     """
 
     kind: ClassVar[Kind] = "picture"

@@ -30,7 +30,7 @@ def read_16_bit(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint16] |
     if len({_rawmode(tile) for tile in image.tile}) != 1:
         return None
     rawmode = _rawmode(image.tile[0])
-    if rawmode[:-1] not in ("RGB;16", "RGBA;16", "LA;16"):  # premultiplied alpha would need both bytes at once
+    if rawmode[:-1] not in ("RGB;16", "RGBA;16", "LA;16"):  # others need both bytes at once
         return None
     if rawmode == "LA;16B":  # four bytes a pixel, which Pillow also unpacks whole
         return np.asarray(_reread(data, "RGBA")).view(">u2").astype(np.uint16)

@@ -20,7 +20,7 @@ from .pil_picture import from_pil
 
 # Formats that Pillow knows by their content and decodes itself. Others start a program (EPS) or
 # take anything for a picture (TGA).
-READABLE = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "QOI")
+READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "QOI")
 
 _LOSSLESS_WEBP = {"lossless": True, "quality": 50, "method": 4, "exact": True}
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
