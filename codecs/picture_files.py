@@ -38,8 +38,10 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
 _log = logging.getLogger(__name__)
 
 
-def read_picture(source: str | Path | bytes | BinaryIO) -> Picture:
+def read_picture(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Picture:
     """Return the picture in a file ("-" is standard input), a file's bytes, or an open binary file.
+
+    `name` is what errors call it, where `source` does not say it.
 
     All modes of PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, PPM, JPEG 2000 and QOI are read: 16 bits a channel
     of PNG, TIFF and PPM in full, deeper AVIF and JPEG 2000 as 8 bits; CMYK becomes sRGB; of several
@@ -48,11 +50,15 @@ def read_picture(source: str | Path | bytes | BinaryIO) -> Picture:
     limit of pixels (`PIL.Image.MAX_IMAGE_PIXELS`).
     """
     if isinstance(source, bytes):
-        name, data = "the picture", source
+        data = source
     elif isinstance(source, (str, Path)):
-        name, data = str(source), read_bytes(source)
+        name, data = name or str(source), read_bytes(source)
     else:
-        name, data = str(getattr(source, "name", "the picture")), source.read()
+        name, data = name or str(getattr(source, "name", "the picture")), source.read()
+    return _read(data, name or "the picture")
+
+
+def _read(data: bytes, name: str) -> Picture:
     try:
         image = _open(data)
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":

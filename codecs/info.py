@@ -1,0 +1,55 @@
+"""What a compressed file says of itself, found without the model and without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import registry
+from .container import unpack
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A compressed file taken apart.
+
+    `codec` is None where this version does not know the codec; `fields` are the header's integers by
+    name; `parts` says where the `size` bytes go and sums to them; `overhead` counts the bytes that are
+    neither payload nor sections. `bits_per_pixel` is None for other than pictures.
+    """
+
+    size: int
+    codec: str | None
+    codec_id: int
+    kind: str | None
+    model: str
+    fields: dict[str, int]
+    parts: dict[str, int]
+    overhead: int
+
+    @property
+    def bits_per_pixel(self) -> float | None:
+        """Bits of the whole file for each pixel."""
+        pixels = self.fields.get("width", 0) * self.fields.get("height", 0)
+        return 8 * self.size / pixels if pixels else None
+
+
+def describe(data: bytes) -> FileInfo:
+    """Return what the file `data` says of itself; raises CorruptStreamError for a damaged one."""
+    container = unpack(data)
+    header = container.header
+    entry = next((entry for entry in registry.CODECS if entry.codec_id == header.codec_id), None)
+    names = entry.field_names if entry else ()
+    fields = {
+        names[index] if index < len(names) else f"field {index + 1}": value
+        for index, value in enumerate(header.fields)
+    }
+    return FileInfo(
+        size=len(data),
+        codec=entry.name if entry else None,
+        codec_id=header.codec_id,
+        kind=entry.kind if entry else None,
+        model=header.fingerprint.hex(),
+        fields=fields,
+        parts=dict(container.sizes),
+        overhead=container.overhead,
+    )

@@ -1,0 +1,126 @@
+"""The command `bitfloor`: finds the subcommand, and turns what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from .. import __version__
+from ..errors import BitfloorError
+from .console import DEBUG, common_options, error_line, setting
+
+# name -> one line of help; the command itself is `command` in the module `commands.NAME`, with "_" for "-".
+# It is imported only when it runs, because most commands need torch and the list of commands does not.
+COMMANDS = {
+    "encode": "Compress pictures.",
+    "decode": "Bring compressed files back.",
+    "info": "Say what is in a compressed file.",
+    "train": "Train a network on folders of pictures.",
+}
+
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they are called, not to list them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the subcommand; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".commands.{cmd_name.replace('-', '_')}", __package__)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from `COMMANDS` alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@common_options
+def cli() -> None:
+    """Learned codecs whose files decode on every machine.
+
+    `bitfloor COMMAND --help` explains a command. Exit status: 0 good, 2 wrong usage, 3 unreadable input,
+    4 damaged file, 5 model missing or different, 6 target not reachable, 1 anything else.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; nothing but `SystemExit` is ever raised."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with cli.make_context("bitfloor", list(sys.argv[1:] if args is None else args)) as context:
+            return _run(context)
+    except click.exceptions.Exit as stop:  # --help, --version
+        return stop.exit_code
+    except click.ClickException as error:
+        return _report_usage(error)
+
+
+def _run(context: click.Context) -> int:
+    try:
+        cli.invoke(context)
+        sys.stdout.flush()
+        return 0
+    except (click.exceptions.Exit, click.ClickException):
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        error_line("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # or its flush at exit complains again
+        return 1
+    except SystemExit:
+        raise
+    except BaseException as error:  # constriction's panics are no `Exception`
+        return _report(error, setting(context, DEBUG))
+
+
+def _report(error: BaseException, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, BitfloorError):
+        error_line(str(error))
+        return error.exit_code
+    if isinstance(error, MemoryError):
+        error_line("out of memory")
+        return 1
+    hint = "" if debug else "; --debug shows where"
+    error_line(f"unexpected {type(error).__name__}: {error}{hint}")
+    return 1
+
+
+def _report_usage(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    where = ""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        where = f" (see {error.ctx.command_path} --help)"
+    error_line(error.format_message().rstrip(".") + where)
+    return error.exit_code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """End as by an exception, so that temporary files go away."""
+    sys.exit(EXIT_TERMINATED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""`bitfloor decode`: compressed files back into pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from ...codecs import registry
+from ...codecs.base import PictureCodec
+from ...codecs.container import unpack
+from ...codecs.files import STANDARD, read_bytes
+from ...errors import UsageError
+from ..console import common_options, detail, note
+from ..jobs import Job, naming, plan, run_jobs
+from .encode import SUFFIX
+
+
+@click.command()
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File, whose suffix says the format, or folder. [IN.png]",
+)
+@click.option("-f", "--force", is_flag=True, help="Overwrite.")
+@click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@common_options
+def command(inputs: tuple[Path, ...], out: Path | None, force: bool, recursive: bool) -> None:
+    """Bring each compressed IN back; codec and model are found from the file. "-" is standard input."""
+    jobs = plan(inputs, out, ".png", recursive, [SUFFIX])
+
+    def work(job: Job) -> None:
+        with naming(job.source):
+            _decode_file(job, force)
+
+    run_jobs(jobs, work, force)
+
+
+def _decode_file(job: Job, force: bool) -> None:
+    start = time.perf_counter()
+    data = read_bytes(job.source)
+    entry = registry.by_id(unpack(data).header.codec_id)  # before torch is imported
+    if entry.kind != "picture":
+        raise UsageError(
+            f"it holds {entry.kind}, which this command does not write: use the codec {entry.name}"
+        )
+
+    from ...codecs.api import codec_of
+    from ...codecs.picture_files import check_suffix, write_picture
+
+    check_suffix(job.target)
+    codec = codec_of(data)
+    if not isinstance(codec, PictureCodec):
+        raise TypeError(f"{entry.name} is registered for pictures and is no PictureCodec")
+    loaded = time.perf_counter()
+    picture = codec.decode_picture(data)
+    decoded = time.perf_counter()
+    write_picture(picture, job.target, force)
+    name = "standard input" if str(job.source) == STANDARD else str(job.source)
+    note(f"{name} -> {job.target}: {picture.width}x{picture.height}")
+    detail(
+        f"  codec {codec.name}; loaded the codec {loaded - start:.2f} s, decoded {decoded - loaded:.2f} s, "
+        f"written {time.perf_counter() - decoded:.2f} s"
+    )

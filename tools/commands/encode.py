@@ -1,0 +1,146 @@
+"""`bitfloor encode`: files into compressed files, at a quality or at a target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...codecs.base import DEFAULT_QUALITY, Codec, PictureCodec
+from ...codecs.files import STANDARD, read_bytes, write_bytes
+from ...errors import TargetError, UsageError
+from ..console import common_options, detail, note
+from ..jobs import Job, naming, plan, run_jobs
+from ..sources import codec_for, read_source
+
+SUFFIX = ".bf"
+READABLE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".qoi"),
+)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the file is to reach: one of a quality, a size in bytes, bits per pixel, and PSNR in dB."""
+
+    quality: float | None
+    size: int | None
+    bpp: float | None
+    psnr: float | None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for more than one wish, or an impossible one."""
+        wishes = [wish for wish in (self.quality, self.size, self.bpp, self.psnr) if wish is not None]
+        if len(wishes) > 1:
+            raise UsageError("give only one of -q, --size, --bpp and --psnr")
+        if not all(wish > 0 for wish in wishes):  # false for NaN too
+            raise UsageError("-q, --size, --bpp and --psnr want a positive number")
+
+
+@click.command()
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), help=f"File, or folder for several. [IN{SUFFIX}]"
+)
+@click.option(
+    "-q", "--quality", type=click.FloatRange(1, 100), help=f"1 smallest to 100 best. [{DEFAULT_QUALITY:g}]"
+)
+@click.option("--bpp", type=float, help="Bits for a pixel at most, instead of a quality.")
+@click.option("--psnr", type=float, help="PSNR in dB at least, instead of a quality.")
+@click.option("--size", type=int, metavar="BYTES", help="Bytes of the file at most, instead of a quality.")
+@click.option("--codec", help="Codec; else chosen by the kind of the file.")
+@click.option("--model", help="Model: a name of `bitfloor models`, or a path.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite.")
+@click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@common_options
+def command(
+    *,
+    inputs: tuple[Path, ...],
+    out: Path | None,
+    quality: float | None,
+    bpp: float | None,
+    psnr: float | None,
+    size: int | None,
+    codec: str | None,
+    model: str | None,
+    force: bool,
+    recursive: bool,
+) -> None:
+    """Compress each IN, a file or all pictures of a folder; "-" is standard input and output."""
+    aim = Aim(quality, size, bpp, psnr)
+    jobs = plan(inputs, out, SUFFIX, recursive, READABLE_SUFFIXES)
+
+    def work(job: Job) -> None:
+        with naming(job.source):
+            _encode_file(job, aim, codec, model, force)
+
+    run_jobs(jobs, work, force)
+
+
+def _encode_file(job: Job, aim: Aim, codec_name: str | None, model: str | None, force: bool) -> None:
+    name = "standard input" if str(job.source) == STANDARD else str(job.source)
+    start = time.perf_counter()
+    file = read_bytes(job.source)
+    codec_name = codec_name or codec_for(file, name)
+    source = read_source(file, codec_name, name)
+    read = time.perf_counter()
+
+    from ...codecs.api import load
+
+    codec = load(codec_name, model)
+    loaded = time.perf_counter()
+    data, result = encode_to_aim(codec, source, aim)
+    encoded = time.perf_counter()
+    write_bytes(data, job.target, force)
+    note(f"{name} -> {job.target}: {result}")
+    detail(
+        f"  codec {codec_name}; read {read - start:.2f} s, loaded the codec {loaded - read:.2f} s, "
+        f"encoded {encoded - loaded:.2f} s; {len(file):,} bytes before"
+    )
+
+
+def encode_to_aim(codec: Codec, source: Any, aim: Aim) -> tuple[bytes, str]:
+    """Return the file that meets `aim` and words that describe it.
+
+    Raises TargetError where no quality meets it, UsageError for an aim that the codec does not have.
+    """
+    from ..target import encode_to_psnr, encode_to_size
+
+    def encode(quality: float) -> bytes:
+        return codec.encode(source, quality=quality)
+
+    pixels = source.height * source.width if isinstance(codec, PictureCodec) else None
+    if (aim.bpp is not None or aim.psnr is not None) and pixels is None:
+        raise UsageError(f"--bpp and --psnr are for pictures, not for the codec {codec.name}")
+    words = ""
+    if aim.psnr is not None:
+        probe = encode_to_psnr(encode, _psnr_measure(codec, source), aim.psnr)
+        words = f", PSNR {probe.value:.2f} dB"
+    elif aim.size is not None or aim.bpp is not None:
+        limit = aim.size if aim.size is not None else int((aim.bpp or 0) * (pixels or 0) / 8)
+        if limit < 1:
+            raise TargetError(f"{aim.bpp:g} bits for each of {pixels:,} pixels are less than one byte")
+        probe = encode_to_size(encode, limit)
+    else:
+        quality = DEFAULT_QUALITY if aim.quality is None else aim.quality
+        data = encode(quality)
+        return data, _describe(data, pixels, quality)
+    return probe.data, _describe(probe.data, pixels, probe.quality) + words
+
+
+def _psnr_measure(codec: Codec, source: Any) -> Callable[[bytes], float]:
+    from ..psnr import picture_psnr
+
+    if not isinstance(codec, PictureCodec):
+        raise UsageError(f"--psnr is for pictures, not for the codec {codec.name}")
+    return lambda data: picture_psnr(source, codec.decode_picture(data))
+
+
+def _describe(data: bytes, pixels: int | None, quality: float) -> str:
+    rate = f", {8 * len(data) / pixels:.4f} bit/pixel" if pixels else ""
+    return f"{len(data):,} bytes{rate}, quality {quality:.4g}"

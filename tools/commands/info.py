@@ -1,0 +1,50 @@
+"""`bitfloor info`: what is in a compressed file, without its model and without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ...codecs.files import read_bytes
+from ...codecs.info import FileInfo, describe
+from ..console import common_options
+from ..jobs import naming
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@common_options
+def command(file: Path, as_json: bool) -> None:
+    """Say what is in the compressed FILE ("-" is standard input): header, parts, model, checks."""
+    with naming(file):
+        found = describe(read_bytes(file))
+    click.echo(json.dumps(_as_dict(found), indent=2) if as_json else "\n".join(_lines(str(file), found)))
+
+
+def _as_dict(found: FileInfo) -> dict[str, object]:
+    return {
+        "codec": found.codec,
+        "codec_id": found.codec_id,
+        "kind": found.kind,
+        "model": found.model,
+        **found.fields,
+        "bytes": found.size,
+        "bits_per_pixel": found.bits_per_pixel,
+        "overhead_bytes": found.overhead,
+        "parts": found.parts,
+        "crc": "good",
+    }
+
+
+def _lines(name: str, found: FileInfo) -> list[str]:
+    codec = found.codec or f"number {found.codec_id}, which this bitfloor does not have"
+    lines = [name, f"  codec      {codec}", f"  model      {found.model}"]
+    lines += [f"  {key:<10} {value}" for key, value in found.fields.items()]
+    rate = f" = {found.bits_per_pixel:.4f} bit/pixel" if found.bits_per_pixel else ""
+    lines.append(f"  size       {found.size:,} bytes{rate}")
+    lines += [f"    {part:<14} {size:>10,}" for part, size in found.parts.items()]
+    lines.append("  checks     CRC-32 good; the latents check is done in decoding")
+    return lines

@@ -1,0 +1,80 @@
+"""What the command line says to a person: everything on standard error, data alone on standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+QUIET, VERBOSE, DEBUG = "bitfloor.quiet", "bitfloor.verbose", "bitfloor.debug"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def common_options(function: Function) -> Function:
+    """Add -v, --quiet and --debug to a command; `note`, `detail` and the loggers obey them."""
+    for name, options, text in (
+        (DEBUG, ("--debug",), "Show the whole traceback of an error."),
+        (QUIET, ("--quiet",), "Say nothing but errors."),
+        (VERBOSE, ("-v", "--verbose"), "Say more."),
+    ):
+        function = click.option(
+            *options, is_flag=True, expose_value=False, callback=_remember(name), help=text
+        )(function)
+    return function
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def callback(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        context.meta[name] = context.meta.get(name, False) or value
+        _set_up_logging(context)
+
+    return callback
+
+
+def setting(context: click.Context | None, name: str) -> bool:
+    """Tell whether QUIET, VERBOSE or DEBUG was asked for."""
+    return bool(context and context.meta.get(name))
+
+
+def _set_up_logging(context: click.Context) -> None:
+    logger = logging.getLogger("bitfloor")
+    if not any(isinstance(handler, _Lines) for handler in logger.handlers):
+        logger.addHandler(_Lines())
+        logger.propagate = False
+    quiet, verbose = setting(context, QUIET), setting(context, VERBOSE)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        error_line(record.getMessage())
+
+
+def say(text: str) -> None:
+    """Write a line to standard error, above a progress bar where there is one."""
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+    else:
+        click.echo(text, err=True)
+
+
+def error_line(text: str) -> None:
+    """Write one line that says what is wrong, whatever line breaks a message brought along."""
+    say("bitfloor: " + " ".join(text.split()))
+
+
+def note(text: str) -> None:
+    """Say something that belongs to the result; silent with --quiet."""
+    if not setting(click.get_current_context(silent=True), QUIET):
+        say(text)
+
+
+def detail(text: str) -> None:
+    """Say something that only -v asks for."""
+    context = click.get_current_context(silent=True)
+    if setting(context, VERBOSE) and not setting(context, QUIET):
+        say(text)
