@@ -1,0 +1,1 @@
+"""The benchmark: real files, honest measures, averages, Bjontegaard deltas and a report."""
