@@ -1,0 +1,74 @@
+"""Probability laws on a finite alphabet: checking what a user gives, and entropies in bits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import UsageError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NORMALISATION_TOLERANCE = 1e-6
+"""How far from one the sum of a given law may be: rounding of printed numbers, not a forgotten division."""
+
+
+def as_law(values: ArrayLike, name: str = "the law", normalise: bool = False) -> Floats:
+    """Check a law and return it as float64 of shape (n,) that sums to one up to rounding.
+
+    `normalise=True` accepts any non-negative masses (counts, say) and divides by their sum. Without it a
+    sum further than 1e-6 from one is an error, because it nearly always means that the wrong column was
+    read. Zeros and masses as small as 1e-300 are kept.
+
+    Raises `UsageError` for an empty, multi-dimensional, negative, non-finite or unnormalised law.
+    """
+    try:
+        law = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} is not a list of numbers ({error})") from None
+    if law.ndim != 1 or law.size == 0:
+        raise UsageError(f"{name} must be a non-empty one-dimensional list, not of shape {law.shape}")
+    if not np.isfinite(law).all():
+        raise UsageError(f"{name} holds a value that is no number (entry {int(np.isfinite(law).argmin())})")
+    if law.min() < 0:
+        raise UsageError(f"{name} holds a negative mass, {law.min():g} (entry {int(law.argmin())})")
+    total = math.fsum(law)
+    if total <= 0:
+        raise UsageError(f"{name} has no mass at all")
+    if not normalise and abs(total - 1) > NORMALISATION_TOLERANCE:
+        raise UsageError(f"{name} sums to {total:.9g} instead of 1; divide it by its sum first")
+    if not normalise:
+        return law / total
+    scaled = law / law.max()  # so that masses of 1e-300 in all do not vanish in the division
+    return scaled / math.fsum(scaled)
+
+
+def entropy(masses: ArrayLike) -> float:
+    """Shannon entropy in bits of non-negative masses that sum to one; 0 log 0 = 0."""
+    mass = np.asarray(masses, dtype=np.float64).ravel()
+    mass = mass[mass > 0]
+    return max(0.0, -float(np.sum(mass * np.log2(mass))))
+
+
+def entropy_terms(masses: Floats) -> Floats:
+    """The summands -m log2 m of the entropy, elementwise, zero where the mass is zero."""
+    safe = np.where(masses > 0, masses, 1.0)
+    return -safe * np.log2(safe)
+
+
+def merge_loss(a: float, b: float) -> float:
+    """Bits lost when masses a and b become one: (a+b) h(a/(a+b)) = a log2(1+b/a) + b log2(1+a/b)."""
+    if a <= 0 or b <= 0:
+        return 0.0
+    small, large = min(a, b), max(a, b)
+    # log2((a+b)/small) as a difference: large/small overflows when one mass is 1e-300 and the other is not.
+    of_small = small * (math.log2(small + large) - math.log2(small))
+    return of_small + large * math.log1p(small / large) / math.log(2)
+
+
+def binary_entropy(p: float) -> float:
+    """h(p) = -p log2 p - (1-p) log2(1-p), in bits."""
+    return merge_loss(p, 1.0 - p)
