@@ -15,10 +15,11 @@ def _to_mel(hertz: Tensor) -> Tensor:
 
 
 def mel_filters(bins: int, n_mels: int, sample_rate: int = SAMPLE_RATE) -> Tensor:
-    """Triangular filters (n_mels, bins), equally spaced on the mel scale 2595 log10(1 + f/700) from 0 Hz to Nyquist.
+    """Triangular filters (n_mels, bins), equally spaced on the mel scale 2595 log10(1 + f/700) from 0 Hz to
+    Nyquist.
 
-    A filter is 1 at its centre frequency; where it is narrower than one bin of the spectrum it may be empty, which is
-    refused because a log of nothing would follow.
+    A filter is 1 at its centre frequency; where it is narrower than one bin of the spectrum it may be
+    empty, which is refused because a log of nothing would follow.
 
     Raises:
         UsageError: when `bins` is too coarse for `n_mels` filters.
