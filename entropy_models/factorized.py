@@ -39,7 +39,9 @@ class FactorizedPrior(nn.Module):
                 values = values + torch.tanh(self.factors[index]) * torch.tanh(values)
         return values
 
-    def likelihood(self, z: Tensor, scale: Tensor | None = None) -> Tensor:
+    def likelihood(
+        self, z: Tensor, scale: Tensor | None = None, floor: float = LIKELIHOOD_FLOOR
+    ) -> Tensor:
         """Probability of the unit bin around each element of z.
 
         z: (C, N), one row for each channel. scale: same shape or broadcastable; the prior is stretched by it,
@@ -50,7 +52,7 @@ class FactorizedPrior(nn.Module):
         upper = self.logits(((z + 0.5) * inverse).unsqueeze(1)).squeeze(1)
         # Evaluated in the tail where both sigmoids are small, or their difference would cancel.
         sign = -torch.sign(lower + upper).detach()
-        return torch.abs(torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).clamp_min(LIKELIHOOD_FLOOR)
+        return torch.abs(torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).clamp_min(floor)
 
 
 def _inverse_softplus(value: float) -> float:

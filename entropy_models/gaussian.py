@@ -9,9 +9,23 @@ from torch import Tensor
 
 from .factorized import LIKELIHOOD_FLOOR
 
-SCALE_LOW, SCALE_HIGH, SCALE_COUNT = 0.11, 128.0, 64
-LOG_SCALE_LOW, LOG_SCALE_HIGH = math.log(SCALE_LOW), math.log(SCALE_HIGH)
-LOG_SCALE_STEP = (LOG_SCALE_HIGH - LOG_SCALE_LOW) / (SCALE_COUNT - 1)
+# 64 scales from 0.11 to 128 in equal ratios. Both numbers are exact in binary, so that no logarithm of any
+# mathematical library decides where one scale index ends and the next begins.
+SCALE_COUNT = 64
+LOG_SCALE_LOW = -2260 / 2**10
+LOG_SCALE_STEP = 7344 / 2**16
+LOG_SCALE_HIGH = LOG_SCALE_LOW + (SCALE_COUNT - 1) * LOG_SCALE_STEP
+
+
+def coded_scales() -> list[float]:
+    """The standard deviations that have a frozen table, by scale index."""
+    return [math.exp(LOG_SCALE_LOW + index * LOG_SCALE_STEP) for index in range(SCALE_COUNT)]
+
+
+def scale_index(log_scales: Tensor) -> Tensor:
+    """Index of the nearest coded scale in ratio, float64 in and int32 out, any shape."""
+    nearest = torch.round((log_scales - LOG_SCALE_LOW) / LOG_SCALE_STEP)
+    return nearest.clamp(0, SCALE_COUNT - 1).to(torch.int32)
 
 
 def gaussian_likelihood(residual: Tensor, scales: Tensor) -> Tensor:

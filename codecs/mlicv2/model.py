@@ -12,7 +12,7 @@ from ...entropy_models.factorized import FactorizedPrior
 from ...entropy_models.gaussian import bounded_scales, gaussian_likelihood
 from ...entropy_models.multi_reference import MultiReferenceModel
 from .hyper import HyperAnalysis, HyperSynthesis
-from .quality import QualityNodes
+from .quality import QualityNodes, interpolate
 from .transforms import Analysis, Synthesis
 
 STRIDE = 64  # pictures are padded to a multiple of this
@@ -80,7 +80,7 @@ class MLICv2(nn.Module):
 
     def modulation(self, nodes: Tensor, position: Tensor) -> Tensor:
         """Feature scales (B, 1, 1, N1 + N2) of either transform."""
-        return self.quality.interpolate(nodes, position)[:, None, None]
+        return interpolate(nodes, position)[:, None, None]
 
     def _z_likelihood(self, z: Tensor, scale: Tensor) -> Tensor:
         b, h, w, c = z.shape

@@ -15,7 +15,7 @@ STEPS = 64  # positions between two nodes
 POSITIONS = (NODES - 1) * STEPS  # the quality index of a file is 0..POSITIONS
 LAMBDA_LOW, LAMBDA_HIGH = 0.0007, 0.1
 GAIN_LOW, GAIN_HIGH = 0.5, 6.0
-GAIN_BITS = 12
+GAIN_BITS, GAIN_LIMIT = 12, 4096.0
 
 
 def position_of(quality: float) -> int:
@@ -33,11 +33,34 @@ def lagrangian(position: Tensor) -> Tensor:
     return LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (position / POSITIONS)
 
 
-class QualityNodes(nn.Module):
-    """Vectors at the nodes, interpolated linearly: gains (Cui et al., CVPR 2021), embedding, feature scales.
+def nearest_node(position: Tensor) -> Tensor:
+    """The node (B,) whose tables of z serve quality indices (B,): tables exist for nodes only."""
+    return torch.div(position + STEPS // 2, STEPS, rounding_mode="floor").long()
 
-    Weights of the interpolation are multiples of 1 / STEPS, so that between snapped nodes it is exact.
+
+def interpolate(nodes: Tensor, position: Tensor) -> Tensor:
+    """Rows of `nodes` (NODES, C) at quality indices `position` (B,), as (B, C).
+
+    The weights are multiples of 1 / STEPS, so between nodes on the grid the result is exact. It is no matrix
+    product, because autocast would compute that in bfloat16.
     """
+    t = (position.to(nodes.dtype) / STEPS)[:, None]
+    grid = torch.arange(NODES, dtype=nodes.dtype, device=nodes.device)
+    weights = (1 - (t - grid).abs()).clamp_min(0)
+    return (weights[:, :, None] * nodes).sum(1)
+
+
+def state_between(
+    embedding: Tensor, gain: Tensor, inverse_gain: Tensor, log_gain: Tensor, position: Tensor
+) -> QualityState:
+    """What the entropy model needs of quality indices (B,), from vectors at the nodes (NODES, C)."""
+    gains = (snap(interpolate(nodes, position), GAIN_BITS, GAIN_LIMIT) for nodes in (gain, inverse_gain))
+    parts = (interpolate(embedding, position), *gains, interpolate(log_gain, position))
+    return QualityState(*(v[:, None, None, None] for v in parts))
+
+
+class QualityNodes(nn.Module):
+    """Vectors at the nodes: gains (Cui et al., CVPR 2021), embedding, spread of z, feature scales."""
 
     def __init__(self, latent: int, hyper_latent: int, embedding: int, features: int) -> None:
         super().__init__()
@@ -49,22 +72,18 @@ class QualityNodes(nn.Module):
         self.analysis = nn.Parameter(torch.ones(NODES, features))
         self.synthesis = nn.Parameter(torch.ones(NODES, features))
 
-    def interpolate(self, nodes: Tensor, position: Tensor) -> Tensor:
-        """Rows of `nodes` (NODES, C) at quality indices `position` (B,), as (B, C)."""
-        t = (position.to(nodes.dtype) / STEPS)[:, None]
-        grid = torch.arange(NODES, dtype=nodes.dtype, device=nodes.device)
-        weights = (1 - (t - grid).abs()).clamp_min(0)
-        return (weights[:, :, None] * nodes).sum(1)  # no matmul: autocast would make it bfloat16
-
     def state(self, position: Tensor) -> QualityState:
         """What the entropy model needs of quality indices (B,)."""
-        gain = snap(self.interpolate(self.log_gain.exp(), position), GAIN_BITS, 4096.0)
-        inverse = snap(self.interpolate(self.log_inverse_gain.exp(), position), GAIN_BITS, 4096.0)
-        log_gain = self.interpolate(self.log_gain, position)
-        embedding = self.interpolate(self.embedding, position)
-        return QualityState(*(v[:, None, None, None] for v in (embedding, gain, inverse, log_gain)))
+        gain, inverse = self.log_gain.exp(), self.log_inverse_gain.exp()
+        return state_between(self.embedding, gain, inverse, self.log_gain, position)
 
     def z_scale(self, position: Tensor) -> Tensor:
-        """Stretch of the factorised prior at the nearest node, (B, Z): tables exist for nodes only."""
-        nearest = torch.div(position + STEPS // 2, STEPS, rounding_mode="floor").long()
-        return self.log_z_scale[nearest].exp()
+        """Stretch of the factorised prior, (B, Z)."""
+        return self.log_z_scale[nearest_node(position)].exp()
+
+    def frozen(self) -> dict[str, Tensor]:
+        """The vectors of `state_between` on the grid, float32 (which holds them exactly)."""
+        gains = {"gain": self.log_gain.exp(), "inverse_gain": self.log_inverse_gain.exp()}
+        snapped = {k: snap(v.detach().double(), GAIN_BITS, GAIN_LIMIT) for k, v in gains.items()}
+        snapped |= {k: snap(getattr(self, k).detach().double()) for k in ("embedding", "log_gain")}
+        return {k: v.float() for k, v in snapped.items()}

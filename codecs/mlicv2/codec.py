@@ -1,0 +1,175 @@
+"""MLICv2 as a picture codec: pictures in, files out, and back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ... import weights
+from ...entropy_models.coders import SYMBOL_LIMIT, DecodingCoder, EncodingCoder
+from ...entropy_models.exact.grid import ACTIVATION_BITS
+from ...entropy_models.multi_reference import SymbolCoder
+from ...entropy_models.range_coder import RangeDecoder, RangeEncoder
+from ...errors import CorruptStreamError, ModelError, UsageError
+from ..base import PictureCodec
+from ..container import Container, Header, latents_check, pack, unpack, verify_latents
+from ..picture import Picture
+from .frozen import FrozenMLICv2
+from .model import STRIDE
+from .quality import POSITIONS, position_of
+from .tiles import map_tiles, tiles
+
+CODEC_ID = 1
+CELL = 16  # pixels of one cell of the latent
+BLOCK = STRIDE // CELL  # cells of one cell of z
+MAX_PIXELS = 2**28
+
+
+class MLICv2Codec(PictureCodec):
+    """One network for every quality; see `bitfloor.load`."""
+
+    name: ClassVar[str] = "mlicv2"
+
+    def __init__(self, frozen: FrozenMLICv2) -> None:
+        self.frozen = frozen
+
+    @classmethod
+    def load(cls, model: str | None = None, *, fingerprint: bytes | None = None) -> MLICv2Codec:
+        """See `Codec.load`."""
+        frozen = FrozenMLICv2.load(weights.find(cls.name, model, fingerprint))
+        if fingerprint is not None and frozen.fingerprint != fingerprint:
+            raise ModelError(
+                f"the file needs model {fingerprint.hex()}, but {frozen.name} is {frozen.fingerprint.hex()}"
+            )
+        return cls(frozen)
+
+    @classmethod
+    def from_path(cls, path: Path) -> MLICv2Codec:
+        """The codec with the model in a file."""
+        return cls(FrozenMLICv2.load(path))
+
+    @torch.inference_mode()
+    def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
+        """See `PictureCodec`."""
+        if effort:
+            raise UsageError("mlicv2 has no --effort above 0 yet")
+        if picture.width * picture.height > MAX_PIXELS:
+            raise UsageError(f"{picture.width}x{picture.height} is too large: at most 2^28 pixels")
+        position = torch.tensor([position_of(quality)])
+        latent = self._analyse(picture, position)
+        encoder = RangeEncoder()
+        symbols: list[NDArray[np.int32]] = []
+        for tile in tiles(*latent.shape[1:3]):
+            symbols += self._encode_tile(tile.of(latent), position, encoder)
+        header = Header(
+            CODEC_ID,
+            self.frozen.fingerprint,
+            (picture.width, picture.height, int(position)),
+            picture.to_sections(),
+        )
+        return pack(header, encoder.finish(), latents_check(symbols))
+
+    @torch.inference_mode()
+    def decode_picture(self, data: bytes) -> Picture:
+        """See `PictureCodec`."""
+        container = unpack(data)
+        width, height, position = self._fields(container)
+        decoder = RangeDecoder(container.payload)
+        cells = _cells(height, width)
+        y_hat = torch.empty((1, *cells, self.frozen.model.config.latent))
+        symbols: list[NDArray[np.int32]] = []
+        for tile in tiles(*cells):
+            part, own = self._decode_tile(tile.of(y_hat).shape[1:3], position, decoder)
+            tile.of(y_hat).copy_(part)
+            symbols += own
+        verify_latents(container.latents_check, symbols)
+        rgb = self._synthesise(y_hat, position)[:height, :width]
+        return Picture.from_sections(rgb, container.header.sections)
+
+    def _analyse(self, picture: Picture, position: Tensor) -> Tensor:
+        """y (1, H / 16, W / 16, M) of a picture padded to whole blocks."""
+        samples = torch.from_numpy(picture.rgb.astype(np.float32) / np.float32(picture.peak))[None]
+        cells = _cells(picture.height, picture.width)
+        bottom, right = cells[0] * CELL - picture.height, cells[1] * CELL - picture.width
+        padded = F.pad(samples.permute(0, 3, 1, 2), (0, right, 0, bottom), mode="replicate")
+        modulation = self.frozen.modulation("analysis", position)
+        grid = padded.permute(0, 2, 3, 1)
+        return map_tiles(lambda x: self.frozen.model.analysis(x, modulation), grid, cells, CELL, 1)
+
+    def _synthesise(self, y_hat: Tensor, position: Tensor) -> NDArray[np.float32]:
+        """Picture (H, W, 3) of a whole latent."""
+        modulation = self.frozen.modulation("synthesis", position)
+        cells = (y_hat.shape[1], y_hat.shape[2])
+        rgb = map_tiles(lambda y: self.frozen.model.synthesis(y, modulation), y_hat, cells, 1, CELL)
+        return rgb[0].numpy()
+
+    def _encode_tile(
+        self, latent: Tensor, position: Tensor, encoder: RangeEncoder
+    ) -> list[NDArray[np.int32]]:
+        frozen = self.frozen
+        state = frozen.state(position)
+        z = frozen.model.hyper_analysis(latent, state.embedding[:, 0].float())
+        z_hat = torch.round(z).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(torch.int32).numpy()
+        encoder.encode(z_hat, frozen.z_indexes(position, z_hat.shape), frozen.z_tables)
+        gained = latent.double() * state.gain[:, 0]
+        coder = EncodingCoder(gained, frozen.model.config.groups, encoder, frozen.y_tables)
+        y_hat = self._walk(z_hat, position, coder)
+        return [z_hat, *coder.symbols, _on_grid(y_hat)]
+
+    def _decode_tile(
+        self, cells: tuple[int, ...], position: Tensor, decoder: RangeDecoder
+    ) -> tuple[Tensor, list[NDArray[np.int32]]]:
+        frozen = self.frozen
+        shape = (1, cells[0] // BLOCK, cells[1] // BLOCK, frozen.model.config.hyper_latent)
+        z_hat = decoder.decode(frozen.z_indexes(position, shape), frozen.z_tables)
+        if np.abs(z_hat.astype(np.int64)).max() > SYMBOL_LIMIT:
+            raise CorruptStreamError("the file is damaged: its hyper-latents are out of range; get it again")
+        coder = DecodingCoder(decoder, frozen.y_tables, torch.device("cpu"))
+        y_hat = self._walk(z_hat, position, coder)
+        return y_hat, [z_hat, *coder.symbols, _on_grid(y_hat)]
+
+    def _walk(self, z_hat: NDArray[np.int32], position: Tensor, coder: SymbolCoder) -> Tensor:
+        """y_hat of one tile, exact; encoder and decoder go the same way and differ in the coder only."""
+        state = self.frozen.state(position)
+        hyper = self.frozen.model.hyper_synthesis(
+            torch.from_numpy(z_hat).double(), state.embedding[:, 0]
+        )
+        y_hat: Tensor = self.frozen.model.context(hyper, state, coder)
+        return y_hat
+
+    def _fields(self, container: Container) -> tuple[int, int, Tensor]:
+        """Width, height and quality index of a file, believed only after a look at its size."""
+        header = container.header
+        if header.codec_id != CODEC_ID or len(header.fields) != 3:
+            raise CorruptStreamError("the header does not describe a picture of mlicv2")
+        if header.fingerprint != self.frozen.fingerprint:
+            raise ModelError(
+                f"the file needs model {header.fingerprint.hex()}, "
+                f"but {self.frozen.name} is {self.frozen.fingerprint.hex()}"
+            )
+        width, height, position = header.fields
+        if not (0 < width * height <= MAX_PIXELS and position <= POSITIONS):
+            raise CorruptStreamError(f"the header claims {width}x{height} pixels at quality index {position}")
+        blocks = math.prod(_cells(height, width)) // BLOCK**2
+        if blocks * self.frozen.least_bits_per_block() > len(container.payload) * 8 + 64:
+            raise CorruptStreamError(
+                f"the header claims {width}x{height} pixels, more than {len(container.payload)} bytes can hold"
+            )
+        return width, height, torch.tensor([position])
+
+
+def _cells(height: int, width: int) -> tuple[int, int]:
+    """Size of the latent: whole blocks of 64 pixels."""
+    return -(-height // STRIDE) * BLOCK, -(-width // STRIDE) * BLOCK
+
+
+def _on_grid(y_hat: Tensor) -> NDArray[np.int32]:
+    """y_hat as integers in units of the grid, for the check value."""
+    return (y_hat * 2.0**ACTIVATION_BITS).to(torch.int32).numpy()

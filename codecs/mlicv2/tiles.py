@@ -1,0 +1,73 @@
+"""Large pictures in parts, so that memory stays bounded.
+
+The transforms run over tiles with a margin as wide as their reach, so a tile's inner part is what the whole
+picture would have given. The entropy model codes every tile on its own: contexts end at its border, the
+price of one seam every 2048 pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TILE = 128  # cells of the latent, 2048 pixels
+MARGIN = 4  # cells; the transforms reach 3.5 and 4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Cells top..bottom, left..right of the latent."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def of(self, grid: Tensor, scale: int = 1) -> Tensor:
+        """This part of a (B, H, W, C) grid that has `scale` samples to a cell."""
+        return grid[:, self.top * scale : self.bottom * scale, self.left * scale : self.right * scale]
+
+    def widened(self, height: int, width: int) -> Tile:
+        """The tile with its margin, as far as the grid reaches."""
+        return Tile(
+            max(self.top - MARGIN, 0),
+            min(self.bottom + MARGIN, height),
+            max(self.left - MARGIN, 0),
+            min(self.right + MARGIN, width),
+        )
+
+    def inside(self, outer: Tile) -> Tile:
+        """This tile in the coordinates of a tile around it."""
+        return Tile(
+            self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left
+        )
+
+
+def tiles(height: int, width: int) -> Iterator[Tile]:
+    """All tiles of a latent, row by row."""
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            yield Tile(top, min(top + TILE, height), left, min(left + TILE, width))
+
+
+def map_tiles(
+    transform: Callable[[Tensor], Tensor], grid: Tensor, cells: tuple[int, int], source: int, result: int
+) -> Tensor:
+    """Apply a transform tile by tile.
+
+    grid: (1, H, W, C) with `source` samples to a cell of the latent, whose size is `cells`; the result
+    has `result` samples to a cell. One tile is transformed at a time.
+    """
+    out: Tensor | None = None
+    for tile in tiles(*cells):
+        outer = tile.widened(*cells)
+        part = tile.inside(outer).of(transform(outer.of(grid, source)), result)
+        if out is None:
+            out = torch.empty((1, cells[0] * result, cells[1] * result, part.shape[-1]), dtype=part.dtype)
+        tile.of(out, result).copy_(part)
+    if out is None:
+        raise ValueError("an empty latent has no tiles")
+    return out
