@@ -84,7 +84,7 @@ def _run(context: click.Context) -> int:
         error_line("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # or its flush at exit complains again
+        sys.stdout = None  # or its flush at exit complains again
         return 1
     except SystemExit:
         raise

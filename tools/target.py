@@ -115,9 +115,10 @@ def _next_quality(tried: list[Probe], slope: float, aim: float) -> float:
     if above and below:
         a = min(above, key=lambda probe: probe.quality * slope)
         b = max(below, key=lambda probe: probe.quality * slope)
-        share = (aim - a.value) / (b.value - a.value)
-        if tried[-1].value in (probe.value for probe in tried[:-1]):
-            share = 0.5  # quality has steps, which a straight line does not see
+        if math.isinf(a.value) or tried[-1].value in (probe.value for probe in tried[:-1]):
+            share = 0.5  # lossless, or quality has steps: a straight line knows neither
+        else:
+            share = (aim - a.value) / (b.value - a.value)
         # A step that hardly leaves one end would repeat for ever on a curve that bends.
         return a.quality + min(max(share, 0.05), 0.95) * (b.quality - a.quality)
     near = min(tried, key=lambda probe: abs(probe.value - aim))
@@ -125,7 +126,7 @@ def _next_quality(tried: list[Probe], slope: float, aim: float) -> float:
     if others:
         other = min(others, key=lambda probe: abs(probe.quality - near.quality))
         measured = (near.value - other.value) / (near.quality - other.quality)
-        if measured * slope > 0:
+        if math.isfinite(measured) and measured * slope > 0:
             slope = measured
     step = (aim - near.value) / slope
     return min(max(near.quality + 1.1 * step, LOWEST), HIGHEST)  # a little too far, to get a bracket
