@@ -4,11 +4,13 @@ Run as a script it is the command `bitfloor` with this codec in place of the oth
 """
 
 import os
+import signal
 import sys
 import time
 import zlib
 
 import numpy as np
+
 from bitfloor.codecs import registry
 from bitfloor.codecs.base import PictureCodec
 from bitfloor.codecs.container import Header, latents_check, pack, unpack, verify_latents
@@ -53,4 +55,5 @@ if __name__ == "__main__":
     from bitfloor.tools.cli import main
 
     registry.CODECS = (ENTRY,)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     sys.exit(main())

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from bitfloor.errors import TargetError
 from bitfloor.tools.target import MAX_PROBES, encode_to_psnr, encode_to_size
 
