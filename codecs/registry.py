@@ -30,7 +30,7 @@ CODECS = (
     CodecEntry(
         "mlicv2", 1, "picture", "bitfloor.codecs.mlicv2.codec:MLICv2Codec", ("width", "height", "quality")
     ),
-    CodecEntry("mecb", 4, "symbols", "bitfloor.codecs.mecb:MECBCodec", ()),
+    CodecEntry("mecb", 4, "symbols", "bitfloor.codecs.mecb:MECBCodec", ("form", "rows", "columns", "seed")),
 )
 
 
