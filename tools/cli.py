@@ -22,6 +22,7 @@ COMMANDS = {
     "encode": "Compress pictures.",
     "decode": "Bring compressed files back.",
     "info": "Say what is in a compressed file.",
+    "bench": "Measure rate and distortion of any codecs.",
     "train": "Train a network on folders of pictures.",
 }
 

@@ -164,7 +164,7 @@ def _measure(job: Job, folder: Path) -> Outcome:
         record.update(_network_size(codec, encode, decode, source))
     measure = measure_sound if job.kind == "sound" else measure_picture
     record["metrics"] = measure(source, decoded, job.metrics)
-    return Outcome(record, data, _lossless(decoded) if job.keep_decoded else b"")
+    return Outcome(record, data, lossless(decoded) if job.keep_decoded else b"")
 
 
 def _rate(source: Any, size: int) -> Record:
@@ -174,7 +174,8 @@ def _rate(source: Any, size: int) -> Record:
     return {"bytes": size, "width": source.width, "height": source.height, "rate": size * 8 / pixels}
 
 
-def _lossless(picture: Image.Image) -> bytes:
+def lossless(picture: Image.Image) -> bytes:
+    """The picture as a lossless WebP file, for browsers."""
     file = io.BytesIO()
     picture.save(file, "WEBP", lossless=True, method=4)
     return file.getvalue()

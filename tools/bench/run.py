@@ -128,7 +128,7 @@ def carry_out(plan: Plan, store: Store, options: Options) -> Results:
         total=len(todo) + reused, initial=reused, unit="file", disable=not options.progress, smoothing=0.05
     )
     with bar:
-        for job, outcome in _outcomes(list(todo), options):
+        for job, outcome in outcomes(list(todo), options):
             codec, key = todo[job]
             record = {**outcome.record, "workers": options.jobs, "threads": options.threads}
             found[key] = store.save(key, record, outcome.data, codec.suffix)
@@ -138,7 +138,8 @@ def carry_out(plan: Plan, store: Store, options: Options) -> Results:
     return Results([found[key] for _, _, key in _keys(plan)], reused)
 
 
-def _outcomes(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Outcome]]:
+def outcomes(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Outcome]]:
+    """Carry out `jobs` in worker processes here, or on the cluster of `options`; yield them as they come."""
     if options.scheduler:
         from .cluster import run_on_cluster
 

@@ -1,0 +1,70 @@
+"""Which curves are compared with which, and the tables that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .bd import BjontegaardError, Delta, delta
+from .sound_metrics import LOWER_IS_BETTER
+from .summary import Curve
+
+
+@dataclass(frozen=True)
+class Row:
+    """A curve against the anchor in one metric: a delta, or the reason why there is none."""
+
+    test: str
+    published: bool
+    delta: Delta | None
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def compared(metrics: Sequence[str]) -> list[str]:
+    """The metrics of a run that make a Bjontegaard delta: those that rise with quality.
+
+    MS-SSIM is compared in dB, since it presses all good codecs together just under 1.
+    """
+    return [metric for metric in metrics if metric not in ("mse", "ms_ssim", *LOWER_IS_BETTER)]
+
+
+def against(anchor: Curve, curves: Sequence[Curve], metric: str) -> list[Row]:
+    """Every other curve against `anchor`, the best BD-rate first, those without a number last."""
+    base = anchor.points(metric)
+    rows = []
+    for curve in curves:
+        points = curve.points(metric)
+        if curve is anchor or curve.name == anchor.name or points is None:
+            continue
+        published = curve.version == "published"
+        try:
+            if base is None:
+                raise BjontegaardError(f"{anchor.name} has no {metric}")
+            rows.append(Row(curve.name, published, delta(base, points)))
+        except BjontegaardError as error:
+            rows.append(Row(curve.name, published, None, str(error)))
+    return sorted(rows, key=lambda row: (row.delta is None, row.delta.rate_pchip if row.delta else 0.0))
+
+
+def text_table(anchor: str, metric: str, unit: str, rows: Sequence[Row]) -> list[str]:
+    """The lines of a table for a terminal."""
+    width = max([len(row.test) for row in rows] + [5])
+    lines = [
+        f"Bjontegaard deltas against {anchor}, {metric} (negative BD-rate: fewer bits at equal quality)",
+        f"{'codec':<{width}}  {'BD-rate':>9} {'(akima)':>9}  {'BD-' + metric:>9} {'(akima)':>9}  shared",
+    ]
+    for row in rows:
+        if row.delta is None:
+            lines.append(f"{row.test:<{width}}  none: {row.reason}")
+            continue
+        d = row.delta
+        lines.append(
+            f"{row.test:<{width}}  {d.rate_pchip:>+8.2f}% {d.rate_akima:>+8.2f}%  {d.quality_pchip:>+9.3f} "
+            f"{d.quality_akima:>+9.3f}  {d.low:.2f}-{d.high:.2f} {unit} ({d.overlap:.0%})".rstrip()
+        )
+    return lines

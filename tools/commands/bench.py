@@ -1,0 +1,190 @@
+"""`bitfloor bench`: rate and distortion of any codecs on pictures or sounds, `compare` and `speed`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...errors import UsageError
+from ..console import common_options, note
+
+DEFAULT_CODECS = {"picture": "mlicv2,jpeg,webp,avif,jpeg2000", "sound": "opus"}
+
+
+class BenchGroup(click.Group):
+    """A group whose first word may also be a picture: then the command `run` is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` in front of anything that is no subcommand and no call for help."""
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=BenchGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Measure codecs honestly: every number comes from a real file that was decoded again.
+
+    `bitfloor bench IMAGES... --codecs jpeg,webp,avif --out DIR` is short for `bitfloor bench run …`;
+    `bitfloor bench run --help` lists its options.
+    """
+
+
+@command.command()
+@click.argument("inputs", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--codecs", help="Names with commas, as `jpeg,webp:method=4,compressai:mbt2018-mean`.")
+@click.option("--exec", "programs", multiple=True, metavar="'cjxl {in} {out.jxl} -q {q} => djxl {in} {out}'",
+              help="A codec by its command lines. May be repeated.")  # fmt: skip
+@click.option(
+    "-q", "--quality", multiple=True, metavar="[CODEC=]10,30 or 5:95:10", help="Qualities. May be repeated."
+)
+@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True)
+@click.option("--metrics", help="psnr,ms_ssim,ssimulacra2; pesq,stoi,visqol,si_sdr,log_mel. [all installed]")
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    help="What BD-rates are taken against: a codec or a published curve.",
+)
+@click.option("--published", type=click.Choice(["auto", "always", "never"]), default="auto",
+              help="Published curves beside the measured ones; auto: on Kodak.")  # fmt: skip
+@click.option("--draw", help="Published curves to draw, with commas.")
+@click.option(
+    "--viewer", type=click.IntRange(0), default=3, show_default=True, help="Pictures in the report's viewer."
+)
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Measurements at a time."
+)
+@click.option("--scheduler", default="", metavar="tcp://HOST:PORT", help="Measure on a Dask cluster.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=3, show_default=True, help="Timed runs of a fast call."
+)
+@click.option(
+    "--timeout",
+    type=float,
+    default=1800.0,
+    show_default=True,
+    help="Seconds after which a measurement failed.",
+)
+@click.option("--fresh", is_flag=True, help="Measure again what the output folder holds already.")
+@click.option("--list", "show", is_flag=True, help="List codecs and published curves.")
+@common_options
+def run(*, inputs: tuple[Path, ...], show: bool, **settings: Any) -> None:
+    """Measure pictures or sounds; a folder stands for its files. A run that was stopped goes on from there."""
+    if show:
+        _list()
+        return
+    if not inputs:
+        raise UsageError("name the pictures or sounds to measure")
+    from ..bench.finish import DRAWN, Presentation, finish
+    from ..bench.run import Options, carry_out
+    from ..bench.store import Store
+
+    plan = _plan(inputs, settings)
+    progress = sys.stderr.isatty() and not _quiet()
+    options = Options(
+        settings["jobs"],
+        settings["scheduler"],
+        settings["repeats"],
+        settings["timeout"],
+        progress,
+        settings["fresh"],
+    )
+    out = settings["out"]
+    out.mkdir(parents=True, exist_ok=True)
+    store = Store(out)
+    results = carry_out(plan, store, options)
+    if results.reused:
+        note(
+            f"{results.reused} of {len(results.records)} results were there already; --fresh makes them again"
+        )
+    drawn = tuple(settings["draw"].split(",")) if settings["draw"] else DRAWN
+    wanted = Presentation(settings["anchors"], settings["published"], drawn, settings["viewer"])
+    for line in finish(plan, results, store, options, wanted):
+        click.echo(line)
+
+
+def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
+    from ..bench.metrics import choose_metrics
+    from ..bench.qualities import parse_qualities
+    from ..bench.run import make_plan
+    from ..bench.sound_metrics import choose_sound_metrics
+    from ..bench.sources import find, open_all
+
+    kind, paths = find(inputs)
+    good, bad = open_all(paths, kind)
+    for _, reason in bad:
+        note(f"left out: {reason}")
+    if not good:
+        raise UsageError(f"none of the inputs can be read as a {kind}")
+    chosen = settings["codecs"] or ("" if settings["programs"] else DEFAULT_CODECS[kind])
+    specs = [*filter(None, chosen.split(",")), *(f"exec:{program}" for program in settings["programs"])]
+    names = tuple(settings["metrics"].split(",")) if settings["metrics"] else None
+    metrics = choose_metrics(names) if kind == "picture" else choose_sound_metrics(names)
+    return make_plan(
+        kind,
+        good,
+        specs=specs,
+        qualities=parse_qualities(settings["quality"]),
+        metrics=metrics,
+        bad_sources=bad,
+    )
+
+
+def _quiet() -> bool:
+    from ..console import QUIET, setting
+
+    return setting(click.get_current_context(silent=True), QUIET)
+
+
+def _list() -> None:
+    from ..bench.codecs import known, make
+    from ..bench.published import curves
+
+    for name in sorted(known()):
+        if name == "exec":
+            continue
+        try:
+            codec = make("compressai:mbt2018-mean" if name == "compressai" else name)
+            click.echo(f"{name:<12} {codec.kind:<8} -q {codec.quality_unit}; {codec.version}")
+        except Exception as error:
+            click.echo(f"{name:<12} not here: {' '.join(str(error).split())}")
+    click.echo("published curves (Kodak): " + ", ".join(curve.name for curve in curves()))
+
+
+@command.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path))
+@click.option(
+    "--bd-rate", type=float, default=0.5, show_default=True, help="Allowed rise of BD-rate in percent."
+)
+@click.option(
+    "--rate", type=float, default=0.5, show_default=True, help="Allowed rise of a point's rate in percent."
+)
+@click.option(
+    "--quality", type=float, default=0.02, show_default=True, help="Allowed loss at a point, in dB or score."
+)
+@click.option(
+    "--time",
+    "factor",
+    type=float,
+    help="Allowed factor of encode and decode time; else times are not compared.",
+)
+@click.option("--metric", "metrics", multiple=True, default=("psnr", "ms_ssim_db"), show_default=True)
+@click.option("--strict", is_flag=True, help="Improvements beyond the tolerance fail too.")
+@common_options
+def compare(*, old: Path, new: Path, metrics: tuple[str, ...], factor: float | None, **allowed: Any) -> None:
+    """Say what changed from OLD to NEW, two summary.json; exit with 1 where it is worse than allowed."""
+    from ..bench.compare import Tolerances, compare, read_curves
+
+    tolerances = Tolerances(time=factor, **allowed)
+    changes = compare(read_curves(old), read_curves(new), tolerances, metrics)
+    for change in changes:
+        click.echo(("WORSE  " if change.bad else "       ") + change.text)
+    if not changes:
+        click.echo("no change")
+    if any(change.bad for change in changes):
+        sys.exit(1)
