@@ -41,4 +41,8 @@ def read_source(data: bytes, codec: str, name: str) -> Any:
         from ..codecs.picture_files import read_picture
 
         return read_picture(data, name)
+    if kind == "symbols":
+        from ..codecs.symbol_files import read_symbols
+
+        return read_symbols(data, name)
     raise UsageError(f"the codec {codec} does not encode {kind} files")

@@ -43,6 +43,9 @@ def _decode_file(job: Job, force: bool) -> None:
     start = time.perf_counter()
     data = read_bytes(job.source)
     entry = registry.by_id(unpack(data).header.codec_id)  # before torch is imported
+    if entry.kind == "symbols":
+        _decode_symbols(job, data, force)
+        return
     if entry.kind != "picture":
         raise UsageError(
             f"it holds {entry.kind}, which this command does not write: use the codec {entry.name}"
@@ -65,3 +68,17 @@ def _decode_file(job: Job, force: bool) -> None:
         f"  codec {codec.name}; loaded the codec {loaded - start:.2f} s, decoded {decoded - loaded:.2f} s, "
         f"written {time.perf_counter() - decoded:.2f} s"
     )
+
+
+def _decode_symbols(job: Job, data: bytes, force: bool) -> None:
+    """Write what the codec of symbols drew: a picture, an array as .npy, or bytes as .bin unless named."""
+    from ...codecs.api import codec_of
+    from ...codecs.symbol_files import suffix_of, write_symbols
+
+    symbols = codec_of(data).decode(data)
+    target = job.target
+    if target.suffix.lower() == ".png":
+        target = target.with_suffix(suffix_of(symbols))
+    write_symbols(symbols, target, force)
+    name = "standard input" if str(job.source) == STANDARD else str(job.source)
+    note(f"{name} -> {target}: {len(data):,} bytes were read")

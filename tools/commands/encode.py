@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -55,6 +56,9 @@ class Aim:
 @click.option("--size", type=int, metavar="BYTES", help="Bytes of the file at most, instead of a quality.")
 @click.option("--codec", help="Codec; else chosen by the kind of the file.")
 @click.option("--model", help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--rate", type=float, metavar="BITS", help="Codec mecb: bits a symbol at most.")
+@click.option("--law", type=click.Path(path_type=Path), help="Codec mecb: law of the output, CSV or .npy.")
+@click.option("--seed", type=int, help="Codec mecb: what the output is drawn with. [0]")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options
@@ -68,21 +72,42 @@ def command(
     size: int | None,
     codec: str | None,
     model: str | None,
+    rate: float | None,
+    law: Path | None,
+    seed: int | None,
     force: bool,
     recursive: bool,
 ) -> None:
     """Compress each IN, a file or all pictures of a folder; "-" is standard input and output."""
     aim = Aim(quality, size, bpp, psnr)
     jobs = plan(inputs, out, SUFFIX, recursive, READABLE_SUFFIXES)
+    options = _symbol_options(codec, rate, law, seed)
 
     def work(job: Job) -> None:
         with naming(job.source):
-            _encode_file(job, aim, codec, model, force)
+            _encode_file(job, aim, codec, model, force=force, options=options)
 
     run_jobs(jobs, work, force)
 
 
-def _encode_file(job: Job, aim: Aim, codec_name: str | None, model: str | None, force: bool) -> None:
+def _symbol_options(
+    codec: str | None, rate: float | None, law: Path | None, seed: int | None
+) -> dict[str, Any]:
+    """Return the options that only the codec of symbols has; raises UsageError for any other codec."""
+    given = {"rate": rate, "output_law": law, "seed": seed}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if options and codec != "mecb":
+        raise UsageError("--rate, --law and --seed need --codec mecb")
+    if law is not None:
+        from ..coupling.law_files import read_law
+
+        options["output_law"] = read_law(law)
+    return options
+
+
+def _encode_file(
+    job: Job, aim: Aim, codec_name: str | None, model: str | None, *, force: bool, options: dict[str, Any]
+) -> None:
     name = "standard input" if str(job.source) == STANDARD else str(job.source)
     start = time.perf_counter()
     file = read_bytes(job.source)
@@ -94,7 +119,7 @@ def _encode_file(job: Job, aim: Aim, codec_name: str | None, model: str | None, 
 
     codec = load(codec_name, model)
     loaded = time.perf_counter()
-    data, result = encode_to_aim(codec, source, aim)
+    data, result = encode_to_aim(codec, source, aim, options)
     encoded = time.perf_counter()
     write_bytes(data, job.target, force)
     note(f"{name} -> {job.target}: {result}")
@@ -104,16 +129,23 @@ def _encode_file(job: Job, aim: Aim, codec_name: str | None, model: str | None, 
     )
 
 
-def encode_to_aim(codec: Codec, source: Any, aim: Aim) -> tuple[bytes, str]:
-    """Return the file that meets `aim` and words that describe it.
+def encode_to_aim(
+    codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[bytes, str]:
+    """Return the file that meets `aim` and words that describe it; `options` go to the codec as they are.
 
     Raises TargetError where no quality meets it, UsageError for an aim that the codec does not have.
     """
     from ..target import encode_to_psnr, encode_to_size
 
     def encode(quality: float) -> bytes:
-        return codec.encode(source, quality=quality)
+        return codec.encode(source, quality=quality, **options)
 
+    if "rate" in options:
+        if aim != Aim(None, None, None, None):
+            raise UsageError("give only one of --rate, -q, --size, --bpp and --psnr")
+        data = codec.encode(source, **options)
+        return data, f"{len(data):,} bytes"
     pixels = source.height * source.width if isinstance(codec, PictureCodec) else None
     if (aim.bpp is not None or aim.psnr is not None) and pixels is None:
         raise UsageError(f"--bpp and --psnr are for pictures, not for the codec {codec.name}")

@@ -1,0 +1,81 @@
+"""Files as sources of discrete symbols for the codec `mecb`: pictures, numpy arrays, and plain bytes."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UnreadableInputError, UsageError
+from .files import STANDARD, atomic_output, write_bytes
+
+_NUMPY_START = b"\x93NUMPY"
+
+
+def read_symbols(data: bytes, name: str) -> Any:
+    """Return what a file holds: a grey picture for a picture, an array for `.npy`, else its bytes.
+
+    Raises UnreadableInputError for an array file that cannot be read.
+    """
+    if data.startswith(_NUMPY_START):
+        try:
+            return np.load(io.BytesIO(data), allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise UnreadableInputError(f"{name} is a broken array file ({error})") from None
+    from .picture_files import read_picture
+
+    if _looks_like_picture(data):
+        from .picture import to_pil
+
+        return to_pil(read_picture(data, name)).convert("L")
+    return data
+
+
+def _looks_like_picture(data: bytes) -> bool:
+    from PIL import Image, UnidentifiedImageError
+
+    from .picture_files import READABLE
+
+    try:
+        with Image.open(io.BytesIO(data), formats=READABLE):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # a picture, but broken or too large: `read_picture` says so
+        return True
+
+
+def suffix_of(symbols: Any) -> str:
+    """The usual suffix of a file for decoded symbols."""
+    if isinstance(symbols, bytes):
+        return ".bin"
+    return ".npy" if isinstance(symbols, np.ndarray) else ".png"
+
+
+def write_symbols(symbols: Any, target: str | Path, overwrite: bool) -> None:
+    """Write decoded symbols: bytes as they are, an array as `.npy`, a picture by the suffix of its name.
+
+    Raises UsageError for a suffix that no picture has.
+    """
+    if isinstance(symbols, bytes):
+        write_bytes(symbols, target, overwrite)
+    elif isinstance(symbols, np.ndarray):
+        with atomic_output(target, overwrite) as file:
+            np.lib.format.write_array(file, symbols, allow_pickle=False)
+    else:
+        _write_picture(symbols, target, overwrite)
+
+
+def _write_picture(picture: Any, target: str | Path, overwrite: bool) -> None:
+    suffix = ".png" if str(target) == STANDARD else Path(target).suffix.lower()
+    if suffix not in {".png", ".pgm", ".tif", ".tiff", ".bmp"}:
+        raise UsageError(
+            f"a lossless grey picture goes into .png, .pgm, .tif or .bmp, not {suffix or 'no suffix'}"
+        )
+    stored = io.BytesIO()
+    picture.save(
+        stored, format={".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}.get(suffix, suffix[1:].upper())
+    )
+    write_bytes(stored.getvalue(), target, overwrite)

@@ -1,0 +1,1 @@
+"""What a person starts with couplings: reports on laws, Markov coding games, message hiding."""
