@@ -53,15 +53,15 @@ class LocalContext(nn.Module):
 
     def forward(self, anchors: Tensor, known: Tensor) -> Tensor:
         """anchors: packed half (B, H/2, 2, W/2, channels); known: packed non-anchor half. Returns packed (…, out)."""
-        grid = unpack(anchors, ANCHOR)
+        grid = unpack(snap(anchors), ANCHOR)
         window = [pack(cell, NON_ANCHOR) for cell in neighbours(grid, ANCHOR_WINDOW)]
         cells = torch.stack(window, -2)
         query = snap(self.query(known)).unflatten(-1, (self.heads, 1, self.head))
-        keys = snap(self.key(cells)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
+        keys = snap(self.key(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
         logits = (query * keys).sum(-1) * self.head**-0.5 + snap(self.position_bias)
         weights = softmax(snap(logits)).unsqueeze(-1) * len(window)
-        values = snap(self.value(cells)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
-        return self.fuse((weights * values).flatten(-3)) + self.direct(torch.cat(window, -1))
+        values = snap(self.value(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
+        return self.fuse((weights * values).flatten(-3)) + self.direct(torch.cat(window, -1), on_grid=True)
 
 
 class EntropyHead(nn.Module):
@@ -110,8 +110,8 @@ class GroupModel(nn.Module):
         """What hyper (B, H, W, hyper) and the groups before (each (B, H, W, c)) tell of every cell."""
         if self.first_group:
             return hyper
-        prior = torch.cat(before, -1)
-        channel = gelu(self.channel_first(torch.cat(neighbours(prior, SQUARE_WINDOW), -1)))
+        prior = snap(torch.cat(before, -1))
+        channel = gelu(self.channel_first(torch.cat(neighbours(prior, SQUARE_WINDOW), -1), on_grid=True))
         tokens = prior.flatten(1, 2)
         inter = self.inter(tokens, tokens, tokens).unflatten(1, prior.shape[1:3])
         return torch.cat((hyper, snap(self.channel_second(channel)), snap(inter)), -1)

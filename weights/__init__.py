@@ -1,8 +1,8 @@
 """The models in the box, and those that a user keeps elsewhere. Imports neither torch nor safetensors.
 
-`manifest.json` describes the shipped models: fingerprint, size, how they were trained, what was measured.
-Further models are found in the folders that the environment variable BITFLOOR_MODELS names: every
-`NAME.safetensors` with a `NAME.json` of the same form beside it.
+A model is a file `NAME.safetensors` with its card `NAME.json` beside it: fingerprint, size, how it was
+trained, what was measured. `bitfloor train` writes both. The box is this folder; further folders are named
+in the environment variable BITFLOOR_MODELS.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class ModelEntry:
 
 def entries() -> list[ModelEntry]:
     """All models, the shipped ones first; the first of a codec is its default. Raises ModelError."""
-    here = Path(__file__).parent
-    rows = _read(here / "manifest.json")["models"]
-    return [_entry(row, here, shipped=True) for row in rows] + list(_configured())
+    own = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
+    folders = [Path(__file__).parent, *(Path(folder) for folder in own if folder)]
+    return [entry for number, folder in enumerate(folders) for entry in _in_folder(folder, number == 0)]
 
 
 def find(codec: str, model: str | None = None, fingerprint: bytes | None = None) -> Path:
@@ -70,19 +70,18 @@ def find(codec: str, model: str | None = None, fingerprint: bytes | None = None)
     )
 
 
-def _configured() -> Iterator[ModelEntry]:
-    for folder in filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)):
-        for card in sorted(Path(folder).glob("*.json")):
-            if card.with_suffix(".safetensors").is_file():
-                yield _entry(_read(card), Path(folder), shipped=False)
+def _in_folder(folder: Path, shipped: bool) -> Iterator[ModelEntry]:
+    for card in sorted(folder.glob("*.json")):
+        if card.with_suffix(".safetensors").is_file():
+            yield _entry(_read(card), card.with_suffix(".safetensors"), shipped)
 
 
-def _entry(row: Mapping[str, Any], folder: Path, shipped: bool) -> ModelEntry:
+def _entry(row: Mapping[str, Any], path: Path, shipped: bool) -> ModelEntry:
     try:
         return ModelEntry(
-            name=str(row["name"]),
+            name=path.stem,
             codec=str(row["codec"]),
-            path=folder / str(row["file"]),
+            path=path,
             fingerprint=bytes.fromhex(row["fingerprint"]),
             parameters=int(row["parameters"]),
             training=row.get("training", {}),
@@ -90,7 +89,7 @@ def _entry(row: Mapping[str, Any], folder: Path, shipped: bool) -> ModelEntry:
             shipped=shipped,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"the description of a model in {folder} is incomplete: {error}") from error
+        raise ModelError(f"the card of the model {path} is incomplete: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -99,5 +98,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     if not isinstance(loaded, dict):
-        raise ModelError(f"{path} does not describe models")
+        raise ModelError(f"{path} is no card of a model")
     return loaded

@@ -81,6 +81,21 @@ class MLICv2Codec(PictureCodec):
         """See `PictureCodec`."""
         container = unpack(data)
         width, height, position = self._fields(container)
+        y_hat, symbols = self._decode_latent(container, height, width, position)
+        verify_latents(container.latents_check, symbols)
+        rgb = self._synthesise(y_hat, position)[:height, :width]
+        return Picture.from_sections(rgb, container.header.sections)
+
+    @torch.inference_mode()
+    def decode_symbols(self, data: bytes) -> list[NDArray[np.int32]]:
+        """All that the check value covers: symbols of z and y in coding order, y_hat in units of the grid."""
+        container = unpack(data)
+        width, height, position = self._fields(container)
+        return self._decode_latent(container, height, width, position)[1]
+
+    def _decode_latent(
+        self, container: Container, height: int, width: int, position: Tensor
+    ) -> tuple[Tensor, list[NDArray[np.int32]]]:
         decoder = RangeDecoder(container.payload)
         cells = _cells(height, width)
         y_hat = torch.empty((1, *cells, self.frozen.model.config.latent))
@@ -89,9 +104,7 @@ class MLICv2Codec(PictureCodec):
             part, own = self._decode_tile(tile.of(y_hat).shape[1:3], position, decoder)
             tile.of(y_hat).copy_(part)
             symbols += own
-        verify_latents(container.latents_check, symbols)
-        rgb = self._synthesise(y_hat, position)[:height, :width]
-        return Picture.from_sections(rgb, container.header.sections)
+        return y_hat, symbols
 
     def _analyse(self, picture: Picture, position: Tensor) -> Tensor:
         """y (1, H / 16, W / 16, M) of a picture padded to whole blocks."""

@@ -61,12 +61,13 @@ def hyper_tables(model: MLICv2) -> ProbabilityTables:
     return tables_from_pmfs(pmfs, [-Z_REACH] * len(pmfs))
 
 
-def save_frozen(path: Path, model: MLICv2, name: str) -> bytes:
-    """Write the shipped model and return its fingerprint."""
+def save_frozen(path: Path, model: MLICv2) -> FrozenMLICv2:
+    """Write the shipped model and return it. Raises ModelError where a layer cannot be frozen."""
     tensors = freeze_tensors(model)
     config = json.dumps(model.config.to_dict(), sort_keys=True)
-    save_file(tensors, path, metadata={"format": FORMAT, "config": config, "name": name})
-    return fingerprint(config, tensors)
+    frozen = FrozenMLICv2.from_tensors(config, tensors, path.stem)
+    save_file(tensors, path, metadata={"format": FORMAT, "config": config})
+    return frozen
 
 
 def fingerprint(config: str, tensors: Mapping[str, Tensor]) -> bytes:
@@ -123,7 +124,7 @@ class FrozenMLICv2:
             raise ModelError(f"cannot read the model {path}: {error}") from error
         if metadata.get("format") != FORMAT:
             raise ModelError(f"{path} is no model of this version: its format is {metadata.get('format')!r}")
-        return cls.from_tensors(metadata["config"], tensors, metadata["name"])
+        return cls.from_tensors(metadata["config"], tensors, path.stem)
 
     def state(self, position: Tensor) -> QualityState:
         """What the entropy model needs of one quality index, exact."""

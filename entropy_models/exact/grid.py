@@ -29,7 +29,9 @@ def snap(x: Tensor, bits: int = ACTIVATION_BITS, limit: float = ACTIVATION_LIMIT
     inside that by itself, and on two cores the clamps would cost a tenth of a training step.
     """
     if x.dtype == torch.float64:
-        return torch.clamp(torch.round(x * 2.0**bits) * 2.0**-bits, -limit, limit)
+        # Beside a number of 2^52 units a float64 has no room for fractions of a unit: the addition itself rounds.
+        shift = 1.5 * 2.0 ** (52 - bits)
+        return x.clamp(-limit, limit).add_(shift).sub_(shift)
     return torch.clamp(x, -limit, limit) if limit < ACTIVATION_LIMIT else x
 
 

@@ -46,9 +46,10 @@ class ExactLayer(nn.Module):
         self.weight = nn.Parameter(weight.to(self.dtype), requires_grad=False)
         self.bias = nn.Parameter(bias.to(self.dtype), requires_grad=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer: in float32 as it is, in float64 exactly."""
-        x = snap(x, self.activation_bits, self.activation_limit)
+    def forward(self, x: Tensor, on_grid: bool = False) -> Tensor:
+        """Apply the layer: in float32 as it is, in float64 exactly. `on_grid`: x has been snapped as an activation."""
+        if not on_grid:
+            x = snap(x, self.activation_bits, self.activation_limit)
         if is_exact(x):
             return self.apply_to(x.to(self.dtype)).double()
         return self.apply_to(x)
