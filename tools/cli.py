@@ -23,6 +23,8 @@ COMMANDS = {
     "decode": "Bring compressed files back.",
     "info": "Say what is in a compressed file.",
     "bench": "Measure rate and distortion of any codecs.",
+    "models": "List the models that are here.",
+    "demo": "Encode and decode a photograph, and say what came of it.",
     "train": "Train a network on folders of pictures.",
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ... import weights
 from ...codecs.files import read_bytes
 from ...codecs.info import FileInfo, describe
 from ..console import common_options
@@ -30,6 +31,7 @@ def _as_dict(found: FileInfo) -> dict[str, object]:
         "codec_id": found.codec_id,
         "kind": found.kind,
         "model": found.model,
+        "model_name": _model_name(found),
         **found.fields,
         "bytes": found.size,
         "bits_per_pixel": found.bits_per_pixel,
@@ -39,9 +41,17 @@ def _as_dict(found: FileInfo) -> dict[str, object]:
     }
 
 
+def _model_name(found: FileInfo) -> str | None:
+    """Return the name of the model that the file needs, None where it is not here."""
+    names = [entry.name for entry in weights.entries() if entry.fingerprint.hex() == found.model]
+    return names[0] if names else None
+
+
 def _lines(name: str, found: FileInfo) -> list[str]:
     codec = found.codec or f"number {found.codec_id}, which this bitfloor does not have"
-    lines = [name, f"  codec      {codec}", f"  model      {found.model}"]
+    model = _model_name(found)
+    here = f"{model}, which is here" if model else "which is not here: the file cannot be decoded"
+    lines = [name, f"  codec      {codec}", f"  model      {found.model}, {here}"]
     lines += [f"  {key:<10} {value}" for key, value in found.fields.items()]
     rate = f" = {found.bits_per_pixel:.4f} bit/pixel" if found.bits_per_pixel else ""
     lines.append(f"  size       {found.size:,} bytes{rate}")
