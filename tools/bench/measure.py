@@ -23,7 +23,7 @@ from .sound_metrics import measure_sound
 from .sounds import Sound, fit_length, read_sound
 
 T = TypeVar("T")
-SLOW_CALL_S = 1.0  # a call slower than this is not repeated: its spread is small against its length
+SLOW_CALL_S = 0.25  # a slower call is not repeated: the median over the pictures has to do
 LENGTH_SLACK_S = 0.1  # a speech decoder may return a last frame of padding
 _EIGHT_BIT = ("RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr", "1")
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from ...codecs import registry
+from ...codecs.container import unpack
 from .codecs import BenchCodec, parse_options
 
 
@@ -18,7 +23,7 @@ class OwnCodec(BenchCodec):
     """A codec of this package; `effort=N` after the colon is passed on to its encoder."""
 
     suffix = ".bf"
-    default_qualities = (5, 15, 25, 37, 50, 65, 80, 95)
+    default_qualities = (1, 15, 29, 43, 57, 71, 86, 100)
     quality_unit, whole_qualities = "quality 1-100", False
 
     def __init__(self, spec: str, options: str = "") -> None:
@@ -33,11 +38,20 @@ class OwnCodec(BenchCodec):
 
     @property
     def version(self) -> str:
-        """Version of the package, fingerprint of the weights, options."""
-        fingerprint = getattr(self.codec, "fingerprint", b"")
-        text = fingerprint.hex() if isinstance(fingerprint, bytes) else str(fingerprint)
+        """Version of the package, fingerprint of the model, options."""
         options = "".join(f" {key}={value}" for key, value in self.options.items())
-        return f"bitfloor {self.package_version}, weights {text or 'without a fingerprint'}{options}"
+        return f"bitfloor {self.package_version}, model {self.fingerprint}{options}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The model's fingerprint as a file of the codec names it."""
+        header = unpack(self.codec.encode(self._least_source(), quality=50)).header
+        return header.fingerprint.hex()
+
+    def _least_source(self) -> Any:
+        if self.kind == "picture":
+            return Image.new("RGB", (16, 16))
+        return np.zeros(16000, np.float32)
 
     def encode(self, source: Any, path: Path, quality: float) -> None:
         """Write the codec's file."""
@@ -48,9 +62,11 @@ class OwnCodec(BenchCodec):
         return self.codec.decode(path.read_bytes())
 
     def networks(self) -> list[Any]:
-        """Every torch module that the codec object holds directly."""
+        """Every torch module that the codec holds, itself or in an object it holds; none inside another."""
         import torch
 
-        if isinstance(self.codec, torch.nn.Module):
-            return [self.codec]
-        return [value for value in vars(self.codec).values() if isinstance(value, torch.nn.Module)]
+        held = [self.codec, *vars(self.codec).values()]
+        held += [value for item in held if hasattr(item, "__dict__") for value in vars(item).values()]
+        found = dict.fromkeys(value for value in held if isinstance(value, torch.nn.Module))
+        inner = {module for outer in found for module in outer.modules() if module is not outer}
+        return [module for module in found if module not in inner]

@@ -73,7 +73,7 @@ def command() -> None:
 @click.option("--list", "show", is_flag=True, help="List codecs and published curves.")
 @common_options
 def run(*, inputs: tuple[Path, ...], show: bool, **settings: Any) -> None:
-    """Measure pictures or sounds; a folder stands for its files. A run that was stopped goes on from there."""
+    """Measure pictures or sounds; a folder stands for its files. A stopped run goes on from there."""
     if show:
         _list()
         return
