@@ -12,16 +12,19 @@ from .container import unpack
 class FileInfo:
     """A compressed file taken apart.
 
-    `codec` is None where this version does not know the codec; `fields` are the header's integers by
-    name; `parts` says where the `size` bytes go and sums to them; `overhead` counts the bytes that are
-    neither payload nor sections. `bits_per_pixel` is None for other than pictures.
+    `codec` is None where this version does not know the codec; `model` is the fingerprint of the model
+    that it needs, None for a codec without models; `quality` is in 1..100 where it has one; `fields`
+    are the header's integers by name; `parts` says where the `size` bytes go and sums to them;
+    `overhead` counts the bytes that are neither payload nor sections. `bits_per_pixel` is None for other
+    than pictures.
     """
 
     size: int
     codec: str | None
     codec_id: int
     kind: str | None
-    model: str
+    model: str | None
+    quality: float | None
     fields: dict[str, int]
     parts: dict[str, int]
     overhead: int
@@ -48,8 +51,15 @@ def describe(data: bytes) -> FileInfo:
         codec=entry.name if entry else None,
         codec_id=header.codec_id,
         kind=entry.kind if entry else None,
-        model=header.fingerprint.hex(),
+        model=header.fingerprint.hex() if entry is None or entry.has_models else None,
+        quality=_quality(fields.get("quality"), entry),
         fields=fields,
         parts=dict(container.sizes),
         overhead=container.overhead,
     )
+
+
+def _quality(position: int | None, entry: registry.CodecEntry | None) -> float | None:
+    if position is None or entry is None or not entry.quality_positions:
+        return None
+    return 1 + 99 * position / entry.quality_positions

@@ -16,21 +16,39 @@ Kind = Literal["picture", "sound", "symbols"]
 
 @dataclass(frozen=True)
 class CodecEntry:
-    """One codec: its name, its id in files, what it codes, its class as `module:Class`, its header fields."""
+    """One codec: its name, its id in files, what it codes, its class as `module:Class`, its header fields.
+
+    A header field "quality" runs over 0..`quality_positions` for qualities 1..100; 0 where there is none.
+    `has_models` says whether the fingerprint in a file names a model.
+    """
 
     name: str
     codec_id: int
     kind: Kind
     target: str
     field_names: tuple[str, ...]
+    quality_positions: int = 0
+    has_models: bool = True
 
 
 # An id is for ever. 2 is reserved for s2lic and 3 for secodec.
 CODECS = (
     CodecEntry(
-        "mlicv2", 1, "picture", "bitfloor.codecs.mlicv2.codec:MLICv2Codec", ("width", "height", "quality")
+        "mlicv2",
+        1,
+        "picture",
+        "bitfloor.codecs.mlicv2.codec:MLICv2Codec",
+        ("width", "height", "quality"),
+        quality_positions=448,
     ),
-    CodecEntry("mecb", 4, "symbols", "bitfloor.codecs.mecb:MECBCodec", ("form", "rows", "columns", "seed")),
+    CodecEntry(
+        "mecb",
+        4,
+        "symbols",
+        "bitfloor.codecs.mecb:MECBCodec",
+        ("form", "rows", "columns", "seed"),
+        has_models=False,
+    ),
 )
 
 

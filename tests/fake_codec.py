@@ -29,7 +29,7 @@ class FakeCodec(PictureCodec):
         if "FAKE_SECONDS" in os.environ:
             print("encoding", file=sys.stderr, flush=True)
             time.sleep(float(os.environ["FAKE_SECONDS"]))
-        level = round(quality * 100)
+        level = round((quality - 1) * 100)
         symbols = np.rint(picture.rgb / _step(level, picture.peak)).astype(np.int32)
         header = Header(200, FINGERPRINT, (picture.width, picture.height, level), picture.to_sections())
         return pack(header, zlib.compress(symbols.tobytes(), 1), latents_check([symbols]))
@@ -49,7 +49,9 @@ def _step(level, peak):
     return peak / 255 * 2 ** (6 - level / 1700)
 
 
-ENTRY = registry.CodecEntry("fake", 200, "picture", "fake_codec:FakeCodec", ("width", "height", "quality"))
+ENTRY = registry.CodecEntry(
+    "fake", 200, "picture", "fake_codec:FakeCodec", ("width", "height", "quality"), 9900
+)
 
 if __name__ == "__main__":
     from bitfloor.tools.cli import main

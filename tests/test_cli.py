@@ -185,10 +185,17 @@ def test_damaged_files(run, photo):
 def test_info(run, photo):
     run("encode", "photo.png", "-q", 33.3)
     status, out, err = run("info", "photo.bf")
-    assert (status, err) == (0, "") and "fake" in out and "3330" in out and "bit/pixel" in out
+    assert (
+        (status, err) == (0, "")
+        and "fake" in out
+        and "33.3" in out
+        and "is not here" in out
+        and "bit/pixel" in out
+    )
     found = json.loads(run("info", "--json", "photo.bf")[1])
     size = Path("photo.bf").stat().st_size
-    assert (found["width"], found["height"], found["bytes"]) == (64, 48, size)
+    assert (found["fields"]["width"], found["fields"]["height"], found["bytes"]) == (64, 48, size)
+    assert found["quality"] == pytest.approx(33.3) and found["model_name"] is None
     assert sum(found["parts"].values()) == size
     assert found["bits_per_pixel"] == pytest.approx(8 * size / 64 / 48)
 
@@ -199,6 +206,44 @@ def test_info_of_a_codec_that_is_not_here(run, photo, monkeypatch):
     status, out, _ = run("info", "photo.bf")
     assert status == 0 and "number 200" in out
     fails(run("decode", "photo.bf", "-o", "back.png"), 4, "codec 200")
+
+
+def test_info_knows_the_quality_of_mlicv2():
+    from bitfloor.codecs.mlicv2.quality import POSITIONS
+
+    assert registry.by_name("mlicv2").quality_positions == POSITIONS
+
+
+def test_demo(run, tmp_path):
+    status, out, _ = run("demo", "--codec", "fake", "-q", 70, "-o", "here")
+    assert status == 0
+    assert {path.name for path in Path("here").iterdir()} == {"original.png", "lighthouse.bf", "decoded.png"}
+    row = next(line for line in out.splitlines() if line.startswith("fake")).split()
+    size = Path("here/lighthouse.bf").stat().st_size
+    original, decoded = read_picture("here/original.png"), read_picture("here/decoded.png")
+    psnr = picture_psnr(original, decoded)
+    assert row[3:6] == [f"{size:,}", f"{8 * size / original.width / original.height:.4f}", f"{psnr:.2f}"]
+    fails(run("demo", "--codec", "fake", "-o", "here"), 2, "here/original.png", "-f")
+    for line in out.splitlines():
+        if line.startswith(("JPEG,", "WebP,")):
+            assert int(line.split()[3].replace(",", "")) <= size
+
+
+def test_models(run, monkeypatch, tmp_path):
+    (tmp_path / "mine.safetensors").write_bytes(bytes(1000))
+    card = {"name": "mine", "codec": "mlicv2", "file": "mine.safetensors", "fingerprint": "66616b65"}
+    card |= {"parameters": 1234567, "training": {"steps": 5000}, "points": [{"quality": 50, "bpp": 0.25}]}
+    (tmp_path / "mine.json").write_text(json.dumps(card))
+    monkeypatch.setenv("BITFLOOR_MODELS", str(tmp_path))
+    status, out, _ = run("models")
+    assert status == 0 and all(word in out for word in ("mine", "66616b65", "1.2 M", "5,000", "0.25"))
+    listed = [entry for entry in json.loads(run("models", "--json")[1]) if entry["name"] == "mine"]
+    assert listed[0]["bytes"] == 1000 and not listed[0]["shipped"]
+    Image.fromarray(SMOOTH).save("photo.png")
+    run("encode", "photo.png")
+    assert "mine, which is here" in run("info", "photo.bf")[1]
+    (tmp_path / "mine.json").write_text("{}")
+    fails(run("models"), 5, str(tmp_path))
 
 
 def test_an_unexpected_error_is_one_line_unless_debug(run, photo, monkeypatch):
@@ -309,7 +354,7 @@ def test_the_library_returns_what_it_was_given(monkeypatch):
     image = bitfloor.decode(data)
     assert isinstance(image, Image.Image)
     assert picture_psnr(Picture(SMOOTH), Picture(np.asarray(image))) > 40
-    assert bitfloor.info(data).fields == {"width": 64, "height": 48, "quality": 9000}
+    assert bitfloor.info(data).fields == {"width": 64, "height": 48, "quality": 8900}
     assert bitfloor.load("fake") is bitfloor.load("fake")
     with pytest.raises(bitfloor.UsageError, match=r"1 .* to 100"):
         bitfloor.encode(SMOOTH, codec="fake", quality=float("nan"))

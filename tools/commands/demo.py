@@ -64,9 +64,8 @@ def command(out: Path | None, quality: float, codec_name: str, force: bool) -> N
     click.echo(f"{CREDIT}, {picture.width}x{picture.height} pixels; {codec_name} loaded in {loading:.1f} s")
     row = _there_and_back(codec, picture, quality, folder, force)
     _print_table([row, *_others(picture, row.size)], picture)
-    click.echo(
-        f"The pictures to compare are {folder / ORIGINAL} and {folder / DECODED}, the file {folder / FILE}"
-    )
+    for what, name in (("photograph", ORIGINAL), ("compressed", FILE), ("decoded", DECODED)):
+        click.echo(f"{what:<12}{folder / name}")
 
 
 def _folder(out: Path | None, force: bool) -> Path:
@@ -95,9 +94,8 @@ def _there_and_back(codec: PictureCodec, picture: Picture, quality: float, folde
     end = time.perf_counter()
     write_picture(picture, folder / ORIGINAL, force)
     write_picture(decoded, folder / DECODED, force)
-    return _row(
-        f"{codec.name}, quality {quality:g}", len(data), picture, decoded, encoded - start, end - read
-    )
+    row = _row(f"{codec.name}, quality {quality:g}", len(data), picture, decoded)
+    return replace(row, encode=encoded - start, decode=end - read)
 
 
 def _others(picture: Picture, size: int) -> Iterator[Row]:

@@ -32,7 +32,8 @@ def _as_dict(found: FileInfo) -> dict[str, object]:
         "kind": found.kind,
         "model": found.model,
         "model_name": _model_name(found),
-        **found.fields,
+        "quality": found.quality,
+        "fields": found.fields,
         "bytes": found.size,
         "bits_per_pixel": found.bits_per_pixel,
         "overhead_bytes": found.overhead,
@@ -49,10 +50,15 @@ def _model_name(found: FileInfo) -> str | None:
 
 def _lines(name: str, found: FileInfo) -> list[str]:
     codec = found.codec or f"number {found.codec_id}, which this bitfloor does not have"
-    model = _model_name(found)
-    here = f"{model}, which is here" if model else "which is not here: the file cannot be decoded"
-    lines = [name, f"  codec      {codec}", f"  model      {found.model}, {here}"]
-    lines += [f"  {key:<10} {value}" for key, value in found.fields.items()]
+    lines = [name, f"  codec      {codec}"]
+    if found.model:
+        model = _model_name(found)
+        here = f"{model}, which is here" if model else "which is not here: the file cannot be decoded"
+        lines.append(f"  model      {found.model}, {here}")
+    fields: dict[str, object] = dict(found.fields)
+    if found.quality is not None:
+        fields["quality"] = f"{found.quality:.1f}"
+    lines += [f"  {key:<10} {value}" for key, value in fields.items()]
     rate = f" = {found.bits_per_pixel:.4f} bit/pixel" if found.bits_per_pixel else ""
     lines.append(f"  size       {found.size:,} bytes{rate}")
     lines += [f"    {part:<14} {size:>10,}" for part, size in found.parts.items()]
