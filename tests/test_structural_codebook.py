@@ -20,7 +20,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def codebook(frames):
-    return Codebook.extract(frames[:200], 6)
+    return Codebook.extract(frames[:200], 6, lift=0)
 
 
 def test_the_codebook_holds_the_statistics_of_its_graph(frames, codebook):
@@ -55,7 +55,7 @@ def test_nearest_rule_is_the_smallest_distance(frames, codebook):
 
 def test_a_frame_without_positive_cosine_takes_the_nearest_centroid():
     stored = np.array([[1, 0.1], [1, 0.2], [1, -0.1], [0.1, 1], [0.2, 1], [0, 1]], dtype=np.float32)
-    codebook = Codebook.extract(stored, 2)
+    codebook = Codebook.extract(stored, 2, lift=0)
     assert codebook.size == 2
     frames = np.array([[-1, -0.5], [-0.5, -1], [0, 0], [5, 1]], dtype=np.float32)
     codes = quantise(codebook, frames)
@@ -65,14 +65,35 @@ def test_a_frame_without_positive_cosine_takes_the_nearest_centroid():
 
 def test_isolated_frames_make_no_codes():
     stored = np.array([[1, 0.1], [1, 0.2], [0, 0], [0.1, 1], [0.2, 1], [-1, -1]], dtype=np.float32)
-    codebook = Codebook.extract(stored, 1)
+    codebook = Codebook.extract(stored, 1, lift=0)
     assert codebook.size == 2
     np.testing.assert_array_equal(codebook.labels[[0, 1, 3, 4]], [0, 0, 1, 1])
     assert (codebook.volumes > 0).all()
     # Without any edge every frame is its own code, and quantising still answers.
     opposite = np.array([[1.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
-    codebook = Codebook.extract(opposite, 1)
+    codebook = Codebook.extract(opposite, 1, lift=0)
     np.testing.assert_array_equal(quantise(codebook, opposite, "nearest"), [0, 1])
+
+
+def test_lift_is_a_constant_coordinate(frames):
+    # The same codebook and codes from frames that carry the coordinate themselves.
+    codebook = Codebook.extract(frames[:200], 6, lift=0.7)
+    constant = 0.7 * np.sqrt((frames[:200] ** 2).sum(axis=1).mean())
+    assert codebook.lift == pytest.approx(constant)
+    tall = np.concatenate([frames, np.full((260, 1), constant, np.float32)], axis=1)
+    by_hand = Codebook.extract(tall[:200], 6, lift=0)
+    np.testing.assert_array_equal(codebook.labels, by_hand.labels)
+    np.testing.assert_array_equal(quantise(codebook, frames[200:]), quantise(by_hand, tall[200:]))
+    assert codebook.centroids.shape[1] == frames.shape[1]
+
+
+def test_lift_tells_loud_from_soft():
+    soft = np.random.default_rng(1).normal(1, 0.05, (30, 4)).astype(np.float32)
+    both = np.concatenate([soft, 4 * soft])
+    loudness = np.repeat([0, 1], 30)
+    for lift, separate in ((0, False), (1, True)):
+        labels = Codebook.extract(both, 5, lift=lift).labels
+        assert all(len(set(loudness[labels == c])) == 1 for c in set(labels)) == separate
 
 
 def test_quantising_what_is_stored_gives_mostly_its_own_code(frames, codebook):

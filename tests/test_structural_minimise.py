@@ -88,11 +88,10 @@ def test_the_number_of_partitions_is_the_bell_number():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("refine", [True, False])
-def test_separate_bundles_are_the_codes(method, refine):
+def test_separate_bundles_are_the_codes(method):
     features, truth = blocks([5, 6, 5, 7, 6, 5])
     graph, _ = neighbour_graph(features, 4)
-    labels = minimise(graph, method, features=features, refine=refine, chunk=10, n_cells=6)
+    labels = minimise(graph, method, features=features, chunk=10, n_cells=6)
     np.testing.assert_array_equal(labels, compact(truth))
 
 

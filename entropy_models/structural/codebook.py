@@ -16,7 +16,7 @@ from .entropy import community_statistics, compact
 from .graph import Graph
 from .kmeans import means, nearest_centroid
 from .minimise import Method, minimise
-from .neighbours import check_features
+from .neighbours import check_features, lifted, rms_length
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Codebook:
         nodes: (N, D) float32, the stored frames, to which a new frame is attached.
         labels: (N,) int32, the code of every stored frame.
         k: how many stored frames a new frame is attached to.
+        lift: constant coordinate that frames get before cosines are taken; 0 for the plain cosine.
     """
 
     centroids: np.ndarray
@@ -38,6 +39,7 @@ class Codebook:
     nodes: np.ndarray
     labels: np.ndarray
     k: int
+    lift: float
 
     @classmethod
     def extract(
@@ -46,6 +48,7 @@ class Codebook:
         k: int | None = None,
         *,
         method: Method = "moves",
+        lift: float = 1.0,
         max_k: int = 50,
         seed: int = 0,
     ) -> Codebook:
@@ -53,20 +56,25 @@ class Codebook:
 
         `k` is the number of nearest neighbours in the graph (None: by the stable-point rule of
         `neighbour_graph`), and the number of codes depends on it and on N far more than on the sound:
-        README.md has the measured tables.
+        README.md has the measured tables. `lift`, in units of the frames' root mean square length, is how
+        much of their length the graph sees (see `lifted`); 0 is the paper's plain cosine.
 
         Raises:
             UsageError: for features that are no finite matrix of two rows or more, `k` out of range,
-            unknown `method`.
+                unknown `method`.
         """
-        graph, k = neighbour_graph(features, k, max_k=max_k)
+        constant = lift * rms_length(features)
+        graph, k = neighbour_graph(lifted(features, constant), k, max_k=max_k)
         labels = minimise(graph, method, features=features, seed=seed)
-        return cls.from_partition(features, graph, labels, k)
+        return cls.from_partition(features, graph, labels, k, constant)
 
     @classmethod
-    def from_partition(cls, features: np.ndarray, graph: Graph, labels: np.ndarray, k: int) -> Codebook:
+    def from_partition(
+        cls, features: np.ndarray, graph: Graph, labels: np.ndarray, k: int, lift: float
+    ) -> Codebook:
         """The codebook of any partition `labels` (N,) of the frames, for instance one of k-means.
 
+        `graph` is that of the frames `lifted` by `lift` (here the constant itself), with `k` neighbours.
         A frame without an edge belongs to no community: it joins the code with the nearest mean and makes
         no code itself, unless there is no edge at all.
         """
@@ -83,7 +91,7 @@ class Codebook:
             labels = compact(labels)
         volumes, inner = community_statistics(graph, labels)
         centroids = means(features, labels, volumes.size)
-        return cls(centroids, volumes, inner, features, labels.astype(np.int32), k)
+        return cls(centroids, volumes, inner, features, labels.astype(np.int32), k, lift)
 
     @property
     def size(self) -> int:
@@ -109,6 +117,7 @@ class Codebook:
             "nodes": self.nodes,
             "labels": self.labels,
             "k": np.array([self.k], dtype=np.int64),
+            "lift": np.array([self.lift], dtype=np.float64),
         }
 
     @classmethod
@@ -118,7 +127,7 @@ class Codebook:
         Raises:
             ModelError: when arrays are missing or do not fit each other.
         """
-        missing = sorted({"centroids", "volumes", "inner", "nodes", "labels", "k"} - set(arrays))
+        missing = sorted({"centroids", "volumes", "inner", "nodes", "labels", "k", "lift"} - set(arrays))
         if missing:
             raise ModelError(f"a structural-entropy codebook lacks {', '.join(missing)}")
         centroids, nodes, labels = arrays["centroids"], arrays["nodes"], arrays["labels"]
@@ -128,13 +137,14 @@ class Codebook:
             and centroids.shape[1] == nodes.shape[1]
             and arrays["volumes"].shape == arrays["inner"].shape == centroids.shape[:1]
             and labels.shape == nodes.shape[:1]
-            and arrays["k"].shape == (1,)
+            and arrays["k"].shape == arrays["lift"].shape == (1,)
         )
         if not fits or not 1 <= int(arrays["k"][0]) <= nodes.shape[0]:
             raise ModelError("the arrays of a structural-entropy codebook do not fit each other")
         if labels.min() < 0 or labels.max() >= centroids.shape[0]:
             raise ModelError("a structural-entropy codebook has frames of a code that does not exist")
-        return cls(centroids, arrays["volumes"], arrays["inner"], nodes, labels, int(arrays["k"][0]))
+        k, lift = int(arrays["k"][0]), float(arrays["lift"][0])
+        return cls(centroids, arrays["volumes"], arrays["inner"], nodes, labels, k, lift)
 
     def save(self, path: str | Path) -> None:
         """Writes a safetensors file."""

@@ -14,8 +14,9 @@ from .graph import Graph
 def move_nodes(graph: Graph, labels: np.ndarray | None = None, *, max_sweeps: int = 50) -> np.ndarray:
     """Moves single nodes between communities until no move lowers H2 (the leave/join game of CoDeSEG).
 
-    Nodes are visited in order; after the first sweep only those with a neighbour that has moved since their
-    last visit. A node may also leave to be alone. Every move lowers H2, so the game ends.
+    Nodes are visited in order, then again those with a neighbour that has moved since, which is where most
+    of the gain is; and all of that again until nothing moves, because a community's volume matters to nodes
+    whose neighbours stayed. A node may also leave to be alone. Every move lowers H2, so the game ends.
 
     Args:
         graph: the graph.
@@ -57,20 +58,25 @@ class _Game:
         self.tolerance = -1e-12 * graph.volume
 
     def play(self, max_visits: int) -> None:
-        """Visits nodes from a queue until it is empty or `max_visits` have been made."""
-        queue = deque(range(len(self.labels)))
-        queued = bytearray(b"\1") * len(self.labels)
-        for _ in range(max_visits):
-            if not queue:
+        """Visits nodes until a visit to every one of them moves none, or `max_visits` have been made."""
+        n_nodes = len(self.labels)
+        while max_visits > 0:
+            queue = deque(range(n_nodes))
+            queued = bytearray(b"\1") * n_nodes
+            moved = False
+            while queue and max_visits > 0:
+                node = queue.popleft()
+                queued[node] = 0
+                max_visits -= 1
+                if not self.visit(node):
+                    continue
+                moved = True
+                for n in self.neighbours[self.first[node] : self.first[node + 1]]:
+                    if not queued[n] and self.labels[n] != self.labels[node]:
+                        queued[n] = 1
+                        queue.append(n)
+            if not moved:
                 return
-            node = queue.popleft()
-            queued[node] = 0
-            if not self.visit(node):
-                continue
-            for n in self.neighbours[self.first[node] : self.first[node + 1]]:
-                if not queued[n] and self.labels[n] != self.labels[node]:
-                    queued[n] = 1
-                    queue.append(n)
 
     def visit(self, node: int) -> bool:
         """Moves `node` to its best community if that lowers H2; says whether it moved."""
@@ -120,7 +126,7 @@ class _Game:
             self.size[home] = self.inner[home] = 0.0
             self.empty.append(home)
         if not self.members[target]:
-            self.empty.remove(target)
+            self.empty.pop()  # the one that _spare offered
         self.size[target] += degree
         self.inner[target] += 2.0 * other
         self.members[target] += 1

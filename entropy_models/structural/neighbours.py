@@ -34,6 +34,23 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
     return np.asarray(scaled / np.where(norm > 0, norm, 1), dtype=np.float32)
 
 
+def rms_length(features: np.ndarray) -> float:
+    """Root mean square of the rows' Euclidean lengths."""
+    return float(np.sqrt(np.square(features, dtype=np.float64).sum(axis=1).mean())) if features.size else 0.0
+
+
+def lifted(features: np.ndarray, constant: float) -> np.ndarray:
+    """`features` (N, D) with one more coordinate that is `constant` everywhere; unchanged for 0.
+
+    A cosine is blind to length: a soft and a loud frame of one direction are the same to it. Among rows with a
+    common constant coordinate it is not, and a large constant makes it order neighbours by Euclidean distance.
+    """
+    features = check_features(features)
+    if constant == 0:
+        return features
+    return np.pad(features, ((0, 0), (0, 1)), constant_values=constant)
+
+
 def nearest(
     queries: np.ndarray, stored: np.ndarray, k: int, *, same: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:

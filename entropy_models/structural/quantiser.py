@@ -14,7 +14,7 @@ from ...errors import UsageError
 from .codebook import Codebook
 from .entropy import select_delta
 from .kmeans import nearest_centroid
-from .neighbours import nearest
+from .neighbours import lifted, nearest
 
 Rule = Literal["structural", "nearest"]
 
@@ -35,7 +35,8 @@ def quantise(codebook: Codebook, features: np.ndarray, rule: Rule = "structural"
         return nearest_centroid(features, codebook.centroids)[0]
     if rule != "structural":
         raise UsageError(f"unknown rule {rule!r}; known are {', '.join(get_args(Rule))}")
-    index, cosine = nearest(features, codebook.nodes, codebook.k)
+    lift = codebook.lift
+    index, cosine = nearest(lifted(features, lift), lifted(codebook.nodes, lift), codebook.k)
     weights = np.maximum(cosine.astype(np.float64), 0.0)
     codes = select(codebook, codebook.labels[index].astype(np.int64), weights)
     unattached = codes < 0
