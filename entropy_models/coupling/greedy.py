@@ -91,11 +91,11 @@ def greedy_cells(p: Sequence[int] | Ints, q: Sequence[int] | Ints) -> tuple[Ints
     p, q = np.asarray(p, dtype=np.int64), np.asarray(q, dtype=np.int64)
     if p.sum() != q.sum():
         raise ValueError(f"the totals differ: {int(p.sum())} and {int(q.sum())}")
-    rows, columns, mass, _, _ = _pair_off(*_sorted_support(p), *_sorted_support(q))
+    rows, columns, mass, _, _ = pair_off(*sorted_support(p), *sorted_support(q))
     return np.array(rows, np.int64), np.array(columns, np.int64), np.array(mass, np.int64)
 
 
-def _sorted_support(law: np.ndarray) -> tuple[list, list[int]]:
+def sorted_support(law: np.ndarray) -> tuple[list, list[int]]:
     """Positive masses in falling order (equal ones by index) and their symbols, as Python lists."""
     order = np.argsort(-law, kind="stable")
     order = order[: np.count_nonzero(law)]
@@ -103,7 +103,7 @@ def _sorted_support(law: np.ndarray) -> tuple[list, list[int]]:
 
 
 def _couple_two(p: Floats, q: Floats) -> tuple[list[list[int]], list[float]]:
-    rows, columns, mass, p_left, q_left = _pair_off(*_sorted_support(p), *_sorted_support(q))
+    rows, columns, mass, p_left, q_left = pair_off(*sorted_support(p), *sorted_support(q))
     cells = [rows, columns]
     _place_leftovers(cells, mass, [p_left, q_left], [int(p.argmax()), int(q.argmax())])
     return cells, mass
@@ -131,7 +131,7 @@ def _place_leftovers(
                 column.append(symbol if other == k else likeliest[other])
 
 
-def _pair_off(
+def pair_off(
     p: list[Number], p_symbol: list[int], q: list[Number], q_symbol: list[int]
 ) -> tuple[list[int], list[int], list[Number], list[tuple[Number, int]], list[tuple[Number, int]]]:
     """The greedy loop on two sorted lists; returns rows, columns, masses and what is left on either side.
