@@ -25,6 +25,10 @@ def zoo() -> Any:
     """The module `compressai.zoo.image`; raises UsageError where it cannot be imported."""
     try:
         from compressai.zoo import image
+    except ModuleNotFoundError as error:
+        if error.name == "compressai":
+            raise UsageError("this codec needs CompressAI: pip install 'bitfloor[compressai]'") from None
+        raise UsageError(f"CompressAI cannot be imported: {error}") from None
     except Exception as error:  # beside a torch that it does not fit, its import fails in many ways
         raise UsageError(
             f"CompressAI cannot be imported ({type(error).__name__}: {str(error).splitlines()[0]}): "
@@ -121,6 +125,10 @@ class CompressAI(BenchCodec):
             network.eval().update(force=True)
             self._loaded = (quality, network)
         return self._loaded[1]
+
+    def load(self, quality: float) -> None:
+        """Load the network of one quality."""
+        self.network(int(quality))
 
     def encode(self, source: Image.Image, path: Path, quality: float) -> None:
         """Compress, padded to a multiple of 64 by repeating the border, and write one file."""

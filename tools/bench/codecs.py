@@ -56,6 +56,9 @@ class BenchCodec(ABC):
         """Name and version of the encoder and its settings: a result is reused only under the same text."""
         return self.spec
 
+    def load(self, quality: float) -> None:  # noqa: B027 - most codecs are ready once they are made
+        """Load what one quality needs, so that the next `encode` is warm."""
+
     def prepare(self, source: Any, folder: Path) -> Any:
         """Turn the source into what `encode` takes; untimed."""
         return source

@@ -188,3 +188,43 @@ def compare(*, old: Path, new: Path, metrics: tuple[str, ...], factor: float | N
         click.echo("no change")
     if any(change.bad for change in changes):
         sys.exit(1)
+
+
+@command.command()
+@click.argument("picture", type=click.Path(path_type=Path))
+@click.option("--codecs", help="Names with commas. [mlicv2, three of CompressAI's, avif, webp]")
+@click.option(
+    "-q", "--quality", type=float, help="One quality for every codec; else the middle of each one's own."
+)
+@click.option(
+    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs; the median one counts."
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [every core]")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers into this file too.")
+@common_options
+def speed(
+    *,
+    picture: Path,
+    codecs: str | None,
+    quality: float | None,
+    repeats: int,
+    threads: int | None,
+    out: Path | None,
+) -> None:
+    """Time the encode and decode of one picture by part: transform, entropy networks, range coder, rest.
+
+    CompressAI's networks are taken with random weights, which will do for time.
+    """
+    import json
+    import os
+
+    from ..bench.speed import DEFAULT_CODECS, run_speed, table
+
+    if not picture.is_file():
+        raise UsageError(f"there is no file {picture}")
+    used = threads or os.cpu_count() or 1
+    speeds = list(run_speed(picture, codecs.split(",") if codecs else DEFAULT_CODECS, quality, repeats, used))
+    for line in table(speeds, used):
+        click.echo(line)
+    if out:
+        out.write_text(json.dumps([speed.as_dict() for speed in speeds], indent=1) + "\n")
