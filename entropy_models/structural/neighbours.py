@@ -42,8 +42,8 @@ def rms_length(features: np.ndarray) -> float:
 def lifted(features: np.ndarray, constant: float) -> np.ndarray:
     """`features` (N, D) with one more coordinate that is `constant` everywhere; unchanged for 0.
 
-    A cosine is blind to length: a soft and a loud frame of one direction are the same to it. Among rows with a
-    common constant coordinate it is not, and a large constant makes it order neighbours by Euclidean distance.
+    A cosine is blind to length: a soft and a loud frame of one direction are the same to it. Among rows with
+    a common constant coordinate it is not, and a large constant makes it order rows by Euclidean distance.
     """
     features = check_features(features)
     if constant == 0:
