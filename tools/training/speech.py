@@ -93,7 +93,7 @@ def load_waveform(path: Path) -> np.ndarray:
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
-    return np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
+    return np.clip(np.round(mono * 32768), -32768, 32767).astype(np.int16)
 
 
 def to_float(samples: np.ndarray) -> np.ndarray:
