@@ -46,6 +46,8 @@ def check_output(path: str | Path, overwrite: bool) -> None:
         raise UsageError(f"{path} is a folder, not a file")
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}")
+    if not os.access(target.parent, os.W_OK) and not (target.exists() and not target.is_file()):
+        raise UsageError(f"the folder {target.parent} is not writable")
     if not overwrite and target.is_file():
         raise UsageError(f"{path} is there already: -f overwrites it")
 

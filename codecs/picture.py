@@ -99,7 +99,11 @@ def to_depth(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return samples (floats in 0..1, clipped, uint8 or uint16) as `dtype`, uint8 or uint16, full range."""
     if samples.dtype == dtype:
         return samples
-    return np.rint(np.clip(_unit(samples), 0, 1) * np.iinfo(dtype).max).astype(dtype)
+    out = np.empty(samples.shape, dtype)
+    for top in range(0, len(samples), 256):  # in parts, because a large picture as floats is large
+        part = _unit(samples[top : top + 256])
+        out[top : top + 256] = np.rint(np.clip(part, 0, 1) * np.iinfo(dtype).max)
+    return out
 
 
 def _unit(samples: NDArray[Any]) -> NDArray[np.float32]:

@@ -108,6 +108,8 @@ def test_a_folder_and_the_folders_in_it(run, photo):
     assert sorted(str(path) for path in Path("tree").rglob("*.bf")) == ["tree/a.bf", "tree/deep/b.bf"]
     assert run("decode", "tree", "-o", "back", "--recursive")[0] == 0
     assert sorted(str(path) for path in Path("back").rglob("*.png")) == ["back/a.png", "back/deep/b.png"]
+    assert run("encode", "photo.png", "-o", "new/")[0] == 0 and Path("new/photo.bf").is_file()
+    assert run("encode", "photo.png", "-o", "tree")[0] == 0 and Path("tree/photo.bf").is_file()
     Path("none").mkdir()
     fails(run("encode", "none"), 3, "none", "--recursive")
 

@@ -25,28 +25,28 @@ class Job:
 
 
 def plan(
-    inputs: Collection[Path], out: Path | None, suffix: str, recursive: bool, wanted: Collection[str]
+    inputs: Collection[Path], out: str | None, suffix: str, recursive: bool, wanted: Collection[str]
 ) -> list[Job]:
     """Return the jobs for `inputs`, files and folders, whose outputs end in `suffix`.
 
     Of a folder those files are taken that end in one of `wanted`, with `recursive` those in the folders
     below too. `out` is a file for one input file and a folder otherwise, where the tree of an input
-    folder is built again; None puts every output beside its input.
+    folder is built again; None puts every output beside its input, a "/" at its end makes it a folder.
     Raises UsageError where two inputs would become one output, or an input its own output.
     """
     jobs = []
     into_folder = len(inputs) > 1 or any(path.is_dir() for path in inputs)
-    into_folder = into_folder or (out is not None and (out.is_dir() or str(out).endswith("/")))
+    into_folder = into_folder or (out is not None and (Path(out).is_dir() or out.endswith("/")))
     for path in inputs:
         for source, below in _sources(path, recursive, wanted):
             if out is None and source.suffix.lower() == suffix:
                 raise UsageError(f"{source} ends in {suffix} already: name the output with -o")
             if out is None:
                 target = source if str(source) == STANDARD else source.with_suffix(suffix)
-            elif into_folder and str(out) != STANDARD:
-                target = out / below.with_suffix(suffix)
+            elif into_folder and out != STANDARD:
+                target = Path(out) / below.with_suffix(suffix)
             else:
-                target = out
+                target = Path(out)
             jobs.append(Job(source, target, target.parent if into_folder and out is not None else None))
     _check(jobs)
     return jobs

@@ -22,13 +22,13 @@ from .encode import SUFFIX
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     help="File, whose suffix says the format, or folder. [IN.png]",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options
-def command(inputs: tuple[Path, ...], out: Path | None, force: bool, recursive: bool) -> None:
+def command(inputs: tuple[Path, ...], out: str | None, force: bool, recursive: bool) -> None:
     """Bring each compressed IN back; codec and model are found from the file. "-" is standard input."""
     jobs = plan(inputs, out, ".png", recursive, [SUFFIX])
 

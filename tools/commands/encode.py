@@ -45,9 +45,7 @@ class Aim:
 
 @click.command()
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help=f"File, or folder for several. [IN{SUFFIX}]"
-)
+@click.option("-o", "--out", type=click.Path(), help=f"File, or folder for several. [IN{SUFFIX}]")
 @click.option(
     "-q", "--quality", type=click.FloatRange(1, 100), help=f"1 smallest to 100 best. [{DEFAULT_QUALITY:g}]"
 )
@@ -65,7 +63,7 @@ class Aim:
 def command(
     *,
     inputs: tuple[Path, ...],
-    out: Path | None,
+    out: str | None,
     quality: float | None,
     bpp: float | None,
     psnr: float | None,
@@ -139,7 +137,9 @@ def encode_to_aim(
     from ..target import encode_to_psnr, encode_to_size
 
     def encode(quality: float) -> bytes:
-        return codec.encode(source, quality=quality, **options)
+        data = codec.encode(source, quality=quality, **options)
+        detail(f"  quality {quality:.4g} gives {len(data):,} bytes")
+        return data
 
     if "rate" in options:
         if aim != Aim(None, None, None, None):
