@@ -42,7 +42,11 @@ class Browser:
             "args": arguments,
             "binary": shutil.which("chromium") or shutil.which("google-chrome"),
         }
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
         session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         self._base += f"/session/{session}"
 
@@ -67,7 +71,9 @@ class Browser:
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if method == "GET" else json.dumps(body or {}).encode()
-        request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            self._base + path, data, {"Content-Type": "application/json"}, method=method
+        )
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=90) as answer:
             return json.loads(answer.read())["value"]
 

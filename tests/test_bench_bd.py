@@ -67,7 +67,9 @@ def points(name: str) -> Points:
     + [("BPG 4:4:4 (CompressAI)", *item) for item in AGAINST_BPG.items()],
 )
 def test_published_curves_give_the_known_bd_rates(anchor: str, name: str, percent: float) -> None:
-    tolerance = 0.5 if percent == int(percent) and abs(percent) > 30 else 0.3  # some are given without a decimal
+    tolerance = (
+        0.5 if percent == int(percent) and abs(percent) > 30 else 0.3
+    )  # some are given without a decimal
     assert delta(points(anchor), points(name)).rate_pchip == pytest.approx(percent, abs=tolerance)
 
 
@@ -100,6 +102,7 @@ def test_order_of_points_does_not_matter_and_infinite_quality_is_left_out() -> N
     rate, quality = [0.1, 0.2, 0.4, 0.8], [28.0, 30.0, 32.0, 34.0]
     straight = delta(Points("a", rate, quality), Points("b", rate, [q + 1 for q in quality]))
     turned = delta(
-        Points("a", rate[::-1], quality[::-1]), Points("b", [*rate, 9.0], [*(q + 1 for q in quality), float("inf")])
+        Points("a", rate[::-1], quality[::-1]),
+        Points("b", [*rate, 9.0], [*(q + 1 for q in quality), float("inf")]),
     )
     assert turned.rate_pchip == straight.rate_pchip

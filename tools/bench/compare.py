@@ -13,6 +13,7 @@ from .bd import BjontegaardError, delta
 from .store import number
 from .summary import Curve
 
+ROUNDING = 1e-6  # percent: two equal curves give a BD-rate of this order
 _OURS = {"psnr-rgb": "psnr", "ms-ssim-rgb": "ms_ssim", "ms-ssim": "ms_ssim"}  # CompressAI's names for them
 _COSTS = {"encoding_time": "encode_s", "decoding_time": "decode_s"}
 
@@ -114,7 +115,8 @@ def _curve_changes(old: Curve, new: Curve, allowed: Tolerances, metrics: Sequenc
         try:
             rate = delta(before, after).rate_pchip
             text = f"{old.name}: BD-rate by {metric} {rate:+.3f} % (allowed {allowed.bd_rate:g})"
-            changes.append(Change(text, _beyond(rate, allowed.bd_rate, allowed.strict)))
+            if abs(rate) > ROUNDING:
+                changes.append(Change(text, _beyond(rate, allowed.bd_rate, allowed.strict)))
         except BjontegaardError as error:
             changes.append(Change(f"{old.name}: no BD-rate by {metric}: {error}", False))
     return changes + _point_changes(old, new, allowed, metrics)

@@ -1,0 +1,259 @@
+"""Whole runs: what fails is reported and never averaged, what was measured is not measured again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bench_helpers import picture, save_pictures, script_codec
+from PIL import Image
+
+from bitfloor.errors import UnreadableInputError, UsageError
+from bitfloor.tools.bench import run, sources, store, summary
+from bitfloor.tools.bench.measure import Job, measure
+from bitfloor.tools.bench.pool import run_jobs
+from bitfloor.tools.bench.qualities import parse_qualities
+from bitfloor.tools.cli import main
+
+QUIET = run.Options(progress=False, repeats=1)
+
+
+def make(folder: Path, specs: list[str], qualities: dict[str, tuple[float, ...]]) -> run.Plan:
+    kind, paths = sources.find([folder])
+    good, bad = sources.open_all(paths, kind)
+    return run.make_plan(kind, good, specs=specs, qualities=qualities, metrics=("psnr",), bad_sources=bad)
+
+
+def record(codec: str, quality: float, source: str, rate: float, psnr: float | None) -> dict[str, object]:
+    fields = {"codec": codec, "quality": quality, "source": source, "version": "1"}
+    if psnr is None:
+        return {**fields, "status": "failed", "error": "broken"}
+    return {**fields, "status": "ok", "rate": rate, "metrics": {"psnr": psnr}}
+
+
+def test_average_is_mean_quality_at_mean_rate_and_failures_are_in_none() -> None:
+    records = [
+        record("a", 1, "x", 0.2, 30), record("a", 1, "y", 0.4, 32), record("a", 1, "z", 9.0, 99),
+        record("a", 2, "x", 0.6, 35), record("a", 2, "y", 1.0, 37), record("a", 2, "z", 9.0, None),
+        record("b", 1, "x", 0.1, 29), record("b", 1, "y", 0.3, 33), record("b", 1, "z", 9.0, 99),
+        record("b", 2, "x", 1.0, None), record("b", 2, "y", 1.0, None), record("b", 2, "z", 9.0, None),
+    ]  # fmt: skip
+    found = summary.summarise("picture", records, {"bad.png": "no picture"})
+    a, b = found.curves
+    assert (a.rate, a.metrics["psnr"]) == ([pytest.approx(0.3), pytest.approx(0.8)], [31, 36])
+    assert (b.rate, b.metrics["psnr"]) == ([pytest.approx(0.2)], [31])
+    assert found.sources == ["x", "y"]
+    assert set(found.excluded) == {"z", "bad.png"} and "a q=2: broken" in found.excluded["z"]
+    assert found.dropped == ["b q=2"]
+
+
+def test_infinite_psnr_stays_infinite_through_the_store(tmp_path: Path) -> None:
+    key = store.Key("a", "1", 5, "x", "00", ("psnr",))
+    kept = store.Store(tmp_path)
+    kept.save(key, {"status": "ok", "rate": 1.0, "metrics": {"psnr": math.inf}}, b"data", ".x")
+    loaded = kept.load(key)
+    assert loaded is not None and summary.summarise("picture", [loaded]).curves[0].metrics["psnr"] == [
+        math.inf
+    ]
+    assert kept.load(store.Key("a", "2", 5, "x", "00", ("psnr",))) is None
+
+
+def test_bad_codecs_and_bad_pictures_are_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    save_pictures(folder, 2)
+    (folder / "broken.png").write_bytes(b"\x89PNG and nothing more")
+    Image.new("I;16", (200, 200)).save(folder / "deep.png")
+    keep = "Image.open(sys.argv[1]).save(sys.argv[2], 'PNG')"
+    specs = [
+        "exec:"
+        + script_codec(
+            tmp_path, "smaller", "Image.open(sys.argv[1]).resize((9, 9)).save(sys.argv[2], 'PNG')"
+        ),
+        "exec:" + script_codec(tmp_path, "garbage", "open(sys.argv[2], 'wb').write(b'garbage')"),
+        "exec:" + script_codec(tmp_path, "silent", "pass"),
+        "exec:" + script_codec(tmp_path, "angry", "sys.exit('no, not this one')"),
+        "exec:" + script_codec(tmp_path, "fussy", f"assert 'q' not in sys.argv[1]; {keep}", keep),
+        "jpeg",
+    ]
+    plan = make(folder, specs, {"": (50.0,)})
+    assert sorted(path.name for path, _ in plan.bad_sources) == ["broken.png", "deep.png"]
+    results = run.carry_out(plan, store.Store(tmp_path / "out"), QUIET)
+    errors = {r["codec"]: r.get("error", "") for r in results.records}
+    assert errors["smaller"] == "ValueError: smaller returned 9x9 pixels for a picture of 192x176"
+    assert (
+        "cannot identify" in errors["garbage"]
+        or "JPEG XL" in errors["garbage"]
+        or "jxl" in errors["garbage"].lower()
+    )
+    assert "wrote no file" in errors["silent"]
+    assert "exited with 1: no, not this one" in errors["angry"]
+    assert errors["fussy"] == errors["jpeg"] == ""
+    fussy = [r["metrics"]["psnr"] for r in results.records if r["codec"] == "fussy"]
+    assert fussy == [math.inf, math.inf]
+    found = summary.summarise("picture", results.records)
+    assert sorted(curve.name for curve in found.curves) == ["fussy", "jpeg"]
+
+
+def test_workers_that_die_or_hang_cost_one_job() -> None:
+    settings = {"workers": 2, "threads": 1, "lost": lambda reason: reason}
+    numbers = [int(signal.SIGKILL), 0, 0]  # raise_signal(0) does nothing and returns None
+    killed = dict(
+        enumerate(result for _, result in run_jobs(signal.raise_signal, numbers, timeout_s=60, **settings))
+    )
+    assert sorted(killed.values(), key=str) == [None, None, "the worker was killed by signal 9 (SIGKILL)"]
+    assert [r for _, r in run_jobs(os._exit, [3], timeout_s=60, **settings)] == ["the worker exited with 3"]
+    slept = dict(run_jobs(time.sleep, [0.0, 600.0], timeout_s=8, **settings))
+    assert slept == {0.0: None, 600.0: "no answer within 8 s"}
+
+
+def test_stopped_run_goes_on_and_a_changed_codec_is_measured_again(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    save_pictures(folder, 3)
+    kept = store.Store(tmp_path / "out")
+    first = run.carry_out(make(folder, ["jpeg"], {"": (20.0, 60.0)}), kept, QUIET)
+    assert (len(first.records), first.reused) == (6, 0)
+    victim = next(iter(sorted((tmp_path / "out" / "records").rglob("*.json"))))
+    victim.write_text('{"status": "ok"')  # as a full disk leaves it
+    again = run.carry_out(make(folder, ["jpeg"], {"": (20.0, 60.0)}), kept, QUIET)
+    assert again.reused == 5
+    rates = lambda results: [(r["source"], r["quality"], r["bytes"]) for r in results.records]  # noqa: E731
+    assert rates(again) == rates(first)
+    other = run.carry_out(make(folder, ["jpeg:optimize=1"], {"": (20.0, 60.0)}), kept, QUIET)
+    assert other.reused == 0
+
+
+def test_interrupted_command_resumes(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    save_pictures(folder, 2)
+    slow = script_codec(
+        tmp_path, "slow", "import time; time.sleep(0.5); Image.open(sys.argv[1]).save(sys.argv[2], 'PNG')"
+    )
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "bitfloor.tools.cli",
+        "bench",
+        str(folder),
+        "--exec",
+        slow,
+        "-q",
+        "1,2,3",
+        "-o",
+        str(out),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(list(out.rglob("*.json"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    done = len(list(out.rglob("*.json")))
+    assert 2 <= done < 6
+    plan = make(folder, [f"exec:{slow}"], {"": (1.0, 2.0, 3.0)})
+    choose = ("psnr", "ms_ssim", "ssimulacra2")
+    from bitfloor.tools.bench.metrics import choose_metrics
+
+    plan = run.Plan(
+        plan.kind, plan.sources, plan.codecs, plan.qualities, choose_metrics(choose[:0]), plan.bad_sources
+    )
+    assert run.carry_out(plan, store.Store(out), QUIET).reused == done
+
+
+def test_command_writes_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("bjontegaard")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    save_pictures(folder, 2)
+    out = tmp_path / "out"
+    arguments = [
+        "bench",
+        str(folder),
+        "--codecs",
+        "jpeg,webp",
+        "-q",
+        "20,40,60,80",
+        "-o",
+        str(out),
+        "--jobs",
+        "2",
+    ]
+    assert main([*arguments, "--metrics", "psnr,ms_ssim", "--viewer", "1", "--repeats", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "against jpeg, psnr" in said and "mean quality at the mean rate" in said
+    assert "published curves are means over the 24 Kodak pictures, which this run is not" in said
+    for name in (
+        "report.html",
+        "summary.json",
+        "averages.csv",
+        "rd-psnr.png",
+        "rd-psnr.svg",
+        "rd-ms_ssim_db.svg",
+    ):
+        assert (out / name).stat().st_size > 500, name
+    rows = list(csv.DictReader((out / "results.csv").open()))
+    assert len(rows) == 16
+    for row in rows:  # every rate is that of a file which lies there
+        files = list((out / "files").glob(f"{row['codec']}-*/{row['source']}/q{float(row['quality']):g}.*"))
+        assert [file.stat().st_size for file in files] == [int(row["bytes"])]
+        assert float(row["rate"]) == pytest.approx(int(row["bytes"]) * 8 / (192 * 176))
+    result = json.loads((out / "json" / "jpeg.json").read_text())
+    assert set(result) == {"name", "description", "results"}
+    assert {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"} <= set(result["results"])
+    means = [float(r["psnr"]) for r in rows if r["codec"] == "jpeg" and float(r["quality"]) == 20]
+    assert result["results"]["psnr-rgb"][0] == pytest.approx(sum(means) / 2)
+
+
+def test_requests_that_make_no_sense(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 1)
+    with pytest.raises(UsageError, match="no codec of this run is called 'webp'"):
+        make(tmp_path, ["jpeg"], {"webp": (5.0,)})
+    with pytest.raises(UsageError, match="is for sounds, but the inputs are pictures"):
+        make(tmp_path, ["opus"], {})
+    with pytest.raises(UsageError, match="whole numbers"):
+        make(tmp_path, ["jpeg"], {"": (5.5,)})
+    with pytest.raises(UsageError, match="two codecs are called 'jpeg'"):
+        make(tmp_path, ["jpeg", "jpeg"], {})
+    with pytest.raises(UnreadableInputError, match="there is no file"):
+        sources.find([tmp_path / "nothing.png"])
+    (tmp_path / "a.wav").write_bytes(b"")
+    with pytest.raises(UsageError, match="both pictures and sounds"):
+        sources.find([tmp_path])
+
+
+def test_reading_of_qualities() -> None:
+    found = parse_qualities(["10,20:40:10", "jpeg=5,5"])
+    assert found == {"": (10, 20, 30, 40), "jpeg": (5,)}
+    for text, says in (("ten", "no number"), ("9:1:2", "rising"), ("nan", "not finite")):
+        with pytest.raises(UsageError, match=says):
+            parse_qualities([text])
+    with pytest.raises(UsageError, match="given twice"):
+        parse_qualities(["1", "2"])
+
+
+def test_peak_memory_sees_a_big_buffer(tmp_path: Path) -> None:
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("no high-water mark that can be reset on this system")
+    from bitfloor.tools.bench import memory
+
+    level = memory.start()
+    block = bytearray(b"\x01") * (64 << 20)
+    peak = memory.peak_mib(level)
+    assert peak is not None and 60 < peak < 140 and len(block) == 64 << 20
+    small = memory.peak_mib(memory.start())
+    assert small is not None and small < 10
+    picture(0).save(tmp_path / "a.png")
+    assert (
+        measure(Job("jpeg", 50, str(tmp_path / "a.png"), "picture", ("psnr",))).record["encode_peak_mib"] < 20
+    )
