@@ -124,8 +124,12 @@ class Trainer:
 
     def _update_average(self) -> None:
         keep = min(0.999, (1 + self.step) / (10 + self.step))
-        current = list(self.model.state_dict().values())
-        torch._foreach_lerp_(list(self.average.values()), current, 1 - keep)
+        current = self.model.state_dict()
+        learned = [name for name, _ in self.model.named_parameters()]
+        averages = [self.average[name] for name in learned]
+        torch._foreach_lerp_(averages, [current[name] for name in learned], 1 - keep)
+        for name in current.keys() - set(learned):  # buffers are replaced, not learned: a mean would be neither
+            self.average[name].copy_(current[name])
 
     def _report(self, figures: dict[str, float], clock: _Clock) -> None:
         if self.step % LOG_EVERY == 0:
