@@ -22,7 +22,8 @@ class SECodecConfig:
         dim: of the latents, which are quantised as they are.
         layers: of the residual quantiser, at most 8 of them used.
         capacity: most codes of a layer.
-        n_nodes: frames that a layer's codebook stores.
+        structural_layers: layers that store frames, for the structural rule: the first, as in the paper.
+        n_nodes: how many frames each of those stores.
     """
 
     n_fft: int = 1024
@@ -34,6 +35,7 @@ class SECodecConfig:
     dim: int = 64
     layers: int = 8
     capacity: int = 1024
+    structural_layers: int = 1
     n_nodes: int = 10_000
 
     @property
@@ -46,7 +48,7 @@ PRESETS = {
     "small": SECodecConfig(),
     "tiny": SECodecConfig(
         encoder_width=32, encoder_blocks=1, decoder_width=32, decoder_blocks=1, dim=8, layers=3, capacity=32,
-        n_nodes=200,
+        structural_layers=2, n_nodes=200,
     ),
 }  # fmt: skip
 
@@ -67,7 +69,10 @@ class SECodecNetwork(nn.Module):
         self.config = config
         transform = FrameTransform(config.n_fft, config.hop)
         self.encoder = Encoder(transform, config.encoder_width, config.encoder_blocks, config.dim)
-        self.quantiser = ResidualQuantiser(config.dim, config.layers, config.capacity, config.n_nodes)
+        self.quantiser = ResidualQuantiser(
+            config.dim, config.layers, capacity=config.capacity,
+            structural_layers=config.structural_layers, n_nodes=config.n_nodes,
+        )  # fmt: skip
         self.decoder = Decoder(transform, config.decoder_width, config.decoder_blocks, config.dim)
 
     def encode(self, waveform: Tensor) -> Tensor:

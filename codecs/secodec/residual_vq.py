@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ...entropy_models.structural import Codebook, Rule, kmeans, neighbour_graph, quantise
+from ...entropy_models.structural.kmeans import means
 from ...entropy_models.structural.neighbours import lifted, rms_length
 from ...errors import ModelError, UsageError
+
+_FOLLOW = 0.99  # how slowly centroids follow their frames in training
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,22 @@ class Extraction:
     k: int = 10
     lift: float = 1.0
 
+    def codebook(self, frames: np.ndarray, seed: int = 0) -> Codebook:
+        """The codebook of `frames` (N, D)."""
+        if self.codes is None:
+            return Codebook.extract(frames, self.k, lift=self.lift, seed=seed)
+        constant = self.lift * rms_length(frames)
+        graph, k = neighbour_graph(lifted(frames, constant), self.k)
+        return Codebook.from_partition(frames, graph, kmeans(frames, self.codes, seed=seed), k, constant)
+
+    def centroids(self, frames: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Its centroids (K, D) and labels (N,) alone; k-means needs no graph for them."""
+        if self.codes is None:
+            codebook = self.codebook(frames, seed)
+            return codebook.centroids, codebook.labels
+        labels = kmeans(frames, self.codes, seed=seed)
+        return means(frames, labels, self.codes), labels
+
 
 @dataclass(frozen=True)
 class Quantised:
@@ -40,8 +59,8 @@ class Quantised:
     Attributes:
         latents: (B, F, D), sum of the centroids; gradients pass straight through to the input.
         codes: (B, F, L) int64, -1 in layers that an item does not use.
-        commitment: mean squared distance of the residuals from their centroids, which keeps the encoder
-        near them.
+        commitment: mean squared distance of the residuals from their centroids, summed over layers; it keeps
+            the encoder near them.
     """
 
     latents: Tensor
@@ -52,22 +71,27 @@ class Quantised:
 class QuantiserLayer(nn.Module):
     """One codebook in buffers of fixed size, so that a checkpoint of another extraction fits.
 
-    Codes beyond `size` do not exist. Node labels are stored as float32, which holds them exactly.
+    Codes beyond `size` do not exist. A layer made with `n_nodes` > 0 stores as many frames and can use the
+    structural rule; one without always takes the nearest centroid. Node labels are float32, which holds them
+    exactly.
     """
 
     centroids: Tensor
+    share: Tensor
     volumes: Tensor
     inner: Tensor
     nodes: Tensor
     labels: Tensor
     figures: Tensor
 
-    def __init__(self, dim: int, capacity: int, n_nodes: int) -> None:
+    def __init__(self, dim: int, capacity: int, n_nodes: int = 0) -> None:
         super().__init__()
         self.capacity, self.n_nodes = capacity, n_nodes
+        statistics = capacity if n_nodes else 0
         self.register_buffer("centroids", torch.zeros(capacity, dim))
-        self.register_buffer("volumes", torch.zeros(capacity, dtype=torch.float64))
-        self.register_buffer("inner", torch.zeros(capacity, dtype=torch.float64))
+        self.register_buffer("share", torch.zeros(capacity))
+        self.register_buffer("volumes", torch.zeros(statistics, dtype=torch.float64))
+        self.register_buffer("inner", torch.zeros(statistics, dtype=torch.float64))
         self.register_buffer("nodes", torch.zeros(n_nodes, dim))
         self.register_buffer("labels", torch.zeros(n_nodes))
         self.register_buffer("figures", torch.zeros(3, dtype=torch.float64))  # codes, k, lift
@@ -78,34 +102,48 @@ class QuantiserLayer(nn.Module):
         return int(self.figures[0])
 
     def codebook(self) -> Codebook:
-        """The codebook in the buffers.
+        """The codebook in the buffers, with its centroids where training has moved them.
 
         Raises:
-            ModelError: before the first extraction.
+            ModelError: before the first extraction, or in a layer without stored frames.
         """
         self._check_extracted()
+        if not self.n_nodes:
+            raise ModelError("this layer of the speech codec stores no frames for the structural rule")
         arrays = {n: getattr(self, n)[: self.size].cpu().numpy() for n in ("centroids", "volumes", "inner")}
         labels = self.labels.cpu().numpy().astype(np.int32)
         k, lift = int(self.figures[1]), float(self.figures[2])
         return Codebook(**arrays, nodes=self.nodes.cpu().numpy(), labels=labels, k=k, lift=lift)
 
-    def set_codebook(self, codebook: Codebook) -> None:
-        """Takes over a codebook.
+    @torch.no_grad()
+    def extract(self, frames: Tensor, how: Extraction, seed: int = 0) -> None:
+        """Finds the codebook anew from `frames` (N, D); N is `n_nodes` in a layer that stores frames.
 
         Raises:
-            ModelError: when it has more codes than fit, or another number of stored frames.
+            ModelError: when there are more codes than `capacity`, or another number of frames than `n_nodes`.
         """
-        if codebook.size > self.capacity or codebook.labels.size != self.n_nodes:
-            raise ModelError(
-                f"a codebook of {codebook.size} codes over {codebook.labels.size} frames does not fit into "
-                f"{self.capacity} codes over {self.n_nodes} frames"
-            )
-        for name in ("centroids", "volumes", "inner"):
-            buffer = getattr(self, name).zero_()
-            buffer[: codebook.size] = torch.from_numpy(getattr(codebook, name))
+        array = frames.float().cpu().numpy()
+        if not self.n_nodes:
+            self._set_centroids(*how.centroids(array, seed))
+            return
+        if array.shape[0] != self.n_nodes:
+            raise ModelError(f"{array.shape[0]} frames do not fit where {self.n_nodes} are stored")
+        codebook = how.codebook(array, seed)
+        self._set_centroids(codebook.centroids, codebook.labels)
+        for name in ("volumes", "inner"):
+            getattr(self, name).zero_()[: codebook.size] = torch.from_numpy(getattr(codebook, name))
         self.nodes.copy_(torch.from_numpy(codebook.nodes))
         self.labels.copy_(torch.from_numpy(codebook.labels))
         self.figures.copy_(torch.tensor([codebook.size, codebook.k, codebook.lift]))
+
+    def _set_centroids(self, centroids: np.ndarray, labels: np.ndarray) -> None:
+        size = centroids.shape[0]
+        if size > self.capacity:
+            raise ModelError(f"{size} codes were found, but a layer has room for {self.capacity}: raise k")
+        self.centroids.zero_()[:size] = torch.from_numpy(centroids)
+        members = np.bincount(labels, minlength=size)
+        self.share.zero_()[:size] = torch.from_numpy(members / labels.size)
+        self.figures[0] = size
 
     @torch.no_grad()
     def choose(self, frames: Tensor, rule: Rule) -> Tensor:
@@ -115,11 +153,21 @@ class QuantiserLayer(nn.Module):
             ModelError: before the first extraction.
         """
         self._check_extracted()
-        if rule == "nearest":
+        if rule == "nearest" or not self.n_nodes:
             centroids = self.centroids[: self.size]
             return (centroids.square().sum(dim=1) / 2 - frames @ centroids.T).argmin(dim=1)
         codes = quantise(self.codebook(), frames.cpu().numpy(), rule)
         return torch.from_numpy(codes).to(frames.device)
+
+    @torch.no_grad()
+    def follow(self, frames: Tensor, codes: Tensor) -> None:
+        """Moves centroids towards the `frames` (M, D) that chose them, by an exponential average."""
+        counts = torch.bincount(codes, minlength=self.capacity).to(frames.dtype)
+        sums = torch.zeros_like(self.centroids).index_add_(0, codes, frames)
+        gain = (1 - _FOLLOW) / max(codes.numel(), 1)
+        self.share.mul_(_FOLLOW).add_(gain * counts)
+        step = gain * (sums - counts[:, None] * self.centroids)
+        self.centroids += step / self.share.clamp(min=1e-12)[:, None]
 
     def _check_extracted(self) -> None:
         if self.size == 0:
@@ -127,32 +175,49 @@ class QuantiserLayer(nn.Module):
 
 
 class ResidualQuantiser(nn.Module):
-    """`layers` codebooks in a row, each for what those before it left over."""
+    """`layers` codebooks in a row, each for what those before it left over.
 
-    def __init__(self, dim: int, layers: int, capacity: int = 1024, n_nodes: int = 10_000) -> None:
+    The first `structural_layers` store `n_nodes` frames each, for the structural rule.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        layers: int,
+        *,
+        capacity: int = 1024,
+        structural_layers: int = 1,
+        n_nodes: int = 10_000,
+    ) -> None:
         super().__init__()
         self.dim = dim
-        self.layers = nn.ModuleList(QuantiserLayer(dim, capacity, n_nodes) for _ in range(layers))
+        stored = [n_nodes if number < structural_layers else 0 for number in range(layers)]
+        self.layers = nn.ModuleList(QuantiserLayer(dim, capacity, count) for count in stored)
 
     def forward(self, latents: Tensor, active: Tensor, rule: Rule = "nearest") -> Quantised:
         """Quantises latents (B, F, D), item b with its first `active[b]` layers (quantiser dropout).
 
+        An item without layers passes unquantised. In training mode the centroids follow their frames.
+
         Raises:
-            ModelError: before the codebooks have been extracted.
+            ModelError: for layers whose codebooks have not been extracted.
         """
         latents = latents.float()  # bfloat16 would move codes
-        residual, total = latents.detach(), torch.zeros_like(latents)
-        commitment = latents.new_zeros(())
-        codes = []
-        for number, layer in enumerate(self._layers()):
-            chosen = layer.choose(residual.flatten(0, 1), rule)
-            used = (active > number)[:, None, None]
-            centroid = layer.centroids[chosen].view_as(latents) * used
-            commitment = commitment + ((latents - total - centroid).square() * used).mean()
-            total, residual = total + centroid, residual - centroid
-            codes.append(chosen.view(latents.shape[:2]).masked_fill(~used[:, :, 0], -1))
-        straight = latents + (total - latents).detach()
-        return Quantised(straight, torch.stack(codes, dim=-1), commitment)
+        total, commitment = torch.zeros_like(latents), latents.new_zeros(())
+        shape = (*latents.shape[:2], len(self.layers))
+        codes = torch.full(shape, -1, dtype=torch.int64, device=latents.device)
+        for number, layer in enumerate(self._layers()[: int(active.max())]):
+            residual = latents.detach() - total
+            used = active > number
+            chosen = layer.choose(residual.flatten(0, 1), rule).view(shape[:2])
+            centroid = layer.centroids[chosen] * used[:, None, None]
+            commitment = commitment + ((latents - total - centroid).square() * used[:, None, None]).mean()
+            total = total + centroid
+            codes[used, :, number] = chosen[used]
+            if self.training:
+                layer.follow(residual[used].flatten(0, 1), chosen[used].flatten())
+        total = torch.where(active[:, None, None] > 0, total, latents.detach())
+        return Quantised(latents + (total - latents).detach(), codes, commitment)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, F, L), L at most the number of layers -> latents (B, F, D).
@@ -177,22 +242,19 @@ class ResidualQuantiser(nn.Module):
 
         Raises:
             UsageError: when the plan does not have one entry per layer.
-            ModelError: when structural entropy finds more codes than there is room for.
+            ModelError: when there are more codes than room, or too many or too few frames to store.
         """
         if len(plan) != len(self.layers):
             raise UsageError(f"{len(self.layers)} layers need as many extractions, not {len(plan)}")
         residual = latents.detach().float()
         for layer, how in zip(self._layers(), plan, strict=True):
-            layer.set_codebook(_extract(residual.cpu().numpy(), how, seed))
+            layer.extract(residual, how, seed)
             residual = residual - layer.centroids[layer.choose(residual, rule)]
+
+    @property
+    def extracted(self) -> bool:
+        """Whether the codebooks have been found."""
+        return all(layer.size > 0 for layer in self._layers())
 
     def _layers(self) -> list[QuantiserLayer]:
         return [layer for layer in self.layers if isinstance(layer, QuantiserLayer)]
-
-
-def _extract(frames: np.ndarray, how: Extraction, seed: int) -> Codebook:
-    if how.codes is None:
-        return Codebook.extract(frames, how.k, lift=how.lift, seed=seed)
-    constant = how.lift * rms_length(frames)
-    graph, k = neighbour_graph(lifted(frames, constant), how.k)
-    return Codebook.from_partition(frames, graph, kmeans(frames, how.codes, seed=seed), k, constant)

@@ -1,0 +1,148 @@
+"""Training of the speech codec: spectral losses, quantiser dropout, codebooks found anew on a schedule.
+
+    share of the run   0 ........ 0.10 ........ 0.20 ..... 0.35 ..... 0.55 ............. 1
+    quantiser          none       found         anew       anew       anew, then only following
+
+The first tenth trains the networks without a quantiser, so that the first codebooks are found among features
+that mean something. The encoder moves most early on, so codebooks are found anew then; later the centroids
+follow their frames by an exponential average, and commitment holds the encoder near them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...codecs.secodec.model import SECodecConfig, SECodecNetwork
+from ...codecs.secodec.residual_vq import Extraction
+from ...codecs.secodec.spectrum import SAMPLE_RATE
+from ...entropy_models.structural import Rule
+from .spectral_loss import MelDistance, compressed_distance
+from .speech import RandomClips, Utterance, find_speech, load_waveform, split_speakers, to_float
+
+EXTRACTIONS = (0.10, 0.20, 0.35, 0.55)
+WEIGHTS = {"mel": 1.0, "complex": 2.0, "commitment": 0.25}
+VALIDATED_LAYERS = (1, 2, 4, 8)
+_VALIDATION_SECONDS = 3.0
+_VALIDATION_CLIPS = 24
+_EXTRACTION_SECONDS = 4.0
+
+
+class SECodecTask:
+    """loss = mel distance + 2 x compressed spectral distance + 0.25 x commitment.
+
+    Half of the clips use all layers, the other half a number drawn evenly from 1 to all.
+
+    Args:
+        config: sizes of the network.
+        places: see `find_speech`.
+        batch: clips in a step.
+        seconds: length of a clip.
+        plan: how each layer's codebook is found; structural entropy in the first layer, k-means with as many
+            codes as fit in the others when None.
+        rule: how frames find their codes in layers that store frames.
+    """
+
+    def __init__(
+        self,
+        config: SECodecConfig,
+        places: Sequence[Path],
+        *,
+        batch: int = 16,
+        seconds: float = 1.28,
+        plan: Sequence[Extraction] | None = None,
+        rule: Rule = "nearest",
+    ) -> None:
+        self.network = SECodecNetwork(config)
+        self.model: nn.Module = self.network
+        self.config, self.size, self.rule = config, batch, rule
+        self.samples = round(seconds * config.frame_rate) * config.hop
+        self.plan = plan or [Extraction(), *[Extraction(codes=config.capacity)] * (config.layers - 1)]
+        self.mel = MelDistance()
+        training, held_out = split_speakers(find_speech(places))
+        self.clips = RandomClips(training)
+        self.held_out = _validation_clips(held_out)
+        self._progress: float | None = None
+
+    def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
+        """Clips (B, T) and how many layers each uses (B,), 0 for all of them before there are codebooks."""
+        self._keep_schedule(rng, progress)
+        clips = self.clips.draw(rng, self.size, self.samples)
+        layers = rng.integers(1, self.config.layers + 1, self.size)
+        layers[: self.size // 2] = self.config.layers
+        return clips, torch.from_numpy(layers if self._has_codebooks() else np.zeros_like(layers))
+
+    def _has_codebooks(self) -> bool:
+        return self.network.quantiser.extracted
+
+    def _keep_schedule(self, rng: np.random.Generator, progress: float) -> None:
+        """Finds the codebooks anew where the run passes a point of the schedule."""
+        before = progress if self._progress is None else self._progress
+        self._progress = progress
+        due = any(before < point <= progress for point in EXTRACTIONS)
+        if due or (progress >= EXTRACTIONS[0] and not self._has_codebooks()):
+            self.network.quantiser.extract(self._latents(rng), self.plan, rule=self.rule)
+
+    @torch.no_grad()
+    def _latents(self, rng: np.random.Generator) -> Tensor:
+        """(n_nodes, dim): latents of random training frames."""
+        device = next(self.network.parameters()).device
+        wanted = self.config.n_nodes
+        samples = round(_EXTRACTION_SECONDS * SAMPLE_RATE)
+        found: list[Tensor] = []
+        while sum(map(len, found)) < 2 * wanted:
+            latents = self.network.encode(self.clips.draw(rng, 16, samples).to(device)).flatten(0, 1)
+            found.append(latents.float())
+        pool = torch.cat(found)
+        return pool[torch.from_numpy(np.sort(rng.permutation(len(pool))[:wanted])).to(device)]
+
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+        """See `Task`."""
+        clips, layers = inputs
+        self.mel.to(clips.device)
+        with torch.autocast(clips.device.type, torch.bfloat16):
+            out = model(clips, layers, self.rule)
+        parts = {
+            "mel": self.mel(out.waveform, clips),
+            "complex": compressed_distance(out.waveform, clips),
+            "commitment": out.quantised.commitment,
+        }
+        total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
+        return total, {"loss": total.item(), **{name: part.item() for name, part in parts.items()}}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """On held-out speakers, by layers: mel distance, and bits a second by the codes' own entropy."""
+        if not self._has_codebooks() or not len(self.held_out):
+            return {}
+        device = next(model.parameters()).device
+        self.mel.to(device)
+        clips = self.held_out.to(device)
+        model.eval()
+        figures = {}
+        for count in (n for n in VALIDATED_LAYERS if n <= self.config.layers):
+            out = model(clips, torch.full((len(clips),), count, device=device), self.rule)
+            codes = out.quantised.codes[..., :count].flatten(0, 1)
+            bits = sum(_entropy(column) for column in codes.unbind(-1))
+            figures[f"mel{count}"] = self.mel(out.waveform, clips).item()
+            figures[f"bps{count}"] = bits * self.config.frame_rate
+        model.train()
+        return figures
+
+
+def _entropy(codes: Tensor) -> float:
+    share = torch.bincount(codes).double() / codes.numel()
+    return float(-(share * share.clamp(min=1e-300).log2()).sum())
+
+
+def _validation_clips(utterances: Sequence[Utterance]) -> Tensor:
+    """(M, T): the beginnings of evenly spaced utterances that are long enough."""
+    length = round(_VALIDATION_SECONDS * SAMPLE_RATE)
+    waveforms = [w for u in utterances if (w := load_waveform(u.path)).size >= length]
+    chosen = waveforms[:: max(1, len(waveforms) // _VALIDATION_CLIPS)]
+    clips = [to_float(w[:length]) for w in chosen]
+    return torch.from_numpy(np.stack(clips)) if clips else torch.zeros(0, length)
