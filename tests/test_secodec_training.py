@@ -1,0 +1,107 @@
+"""Losses against their definitions, and the training task over its whole schedule on a toy collection."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy.signal import stft
+
+from bitfloor.codecs.secodec.model import PRESETS
+from bitfloor.codecs.secodec.residual_vq import Extraction
+from bitfloor.tools.training.loop import Budget, Trainer
+from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
+from bitfloor.tools.training.spectral_loss import MelDistance, compressed_distance
+
+CONFIG = PRESETS["tiny"]
+PLAN = [Extraction(k=8), Extraction(codes=8), Extraction(codes=8)]
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speech")
+    rng, entries = np.random.default_rng(0), []
+    for speaker in range(24):
+        time = np.arange(52_000) / 16_000
+        tone = 0.2 * np.sin(2 * np.pi * (150 + 20 * speaker) * time * (1 + 0.1 * time))
+        soundfile.write(folder / f"{speaker}.flac", tone + 0.01 * rng.standard_normal(time.size), 16_000)
+        entries.append({"file": f"{speaker}.flac", "source": "tones", "speaker": f"s{speaker}"})
+    (folder / "index.json").write_text(json.dumps(entries))
+    return folder / "index.json"
+
+
+@pytest.fixture
+def task(collection):
+    torch.manual_seed(0)
+    return SECodecTask(CONFIG, [collection], batch=4, seconds=0.4, plan=PLAN)
+
+
+def test_mel_distance_of_a_gain_is_its_logarithm():
+    waveform = 0.1 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
+    distance = MelDistance()
+    assert distance(waveform, waveform).item() == 0
+    assert distance(2 * waveform, waveform).item() == pytest.approx(np.log(2), rel=1e-4)
+
+
+def test_compressed_distance_by_scipy():
+    rng = np.random.default_rng(1)
+    ours, reference = 0.1 * rng.standard_normal((2, 4096))
+
+    def compressed(samples):
+        # scipy divides by the window's sum and pads the end to a whole frame, which 4096 samples do not need.
+        spectrum = stft(samples, window="hann", nperseg=512, noverlap=384)[2] * 256
+        return spectrum * (np.abs(spectrum) ** 2 + 1e-6) ** (-0.7 / 2)
+
+    difference = compressed(ours) - compressed(reference)
+    expected = (np.abs(difference.real) + np.abs(difference.imag)).mean() / 2
+    found = compressed_distance(*(torch.from_numpy(x)[None] for x in (ours, reference)))
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_losses_have_finite_slopes_at_silence():
+    for reference in (torch.zeros(1, 4000), torch.randn(1, 4000)):
+        waveform = torch.zeros(1, 4000, requires_grad=True)
+        (MelDistance()(waveform, reference) + compressed_distance(waveform, reference)).backward()
+        assert waveform.grad.isfinite().all()
+
+
+def test_the_schedule_finds_codebooks_anew(task):
+    rng = np.random.default_rng(0)
+    centroids = task.network.quantiser.layers[0].centroids
+    _, layers = task.batch(rng, 0.0)
+    assert (layers == 0).all() and not task.network.quantiser.extracted
+    seen = []
+    for progress in np.arange(0.0, 1.0, 0.01):
+        before = centroids.clone()
+        clips, layers = task.batch(rng, float(progress))
+        if not torch.equal(before, centroids):
+            seen.append(progress)
+    np.testing.assert_allclose(seen, EXTRACTIONS, atol=0.0101)
+    assert clips.shape == (4, 6400)
+    assert (layers[:2] == CONFIG.layers).all() and set(layers.tolist()) <= {1, 2, 3}
+
+
+def test_a_resumed_run_keeps_its_codebooks(task, collection):
+    rng = np.random.default_rng(0)
+    task.batch(rng, 0.5)  # late, but without codebooks: they are found
+    resumed = SECodecTask(CONFIG, [collection], batch=4, seconds=0.4, plan=PLAN)
+    resumed.model.load_state_dict(task.model.state_dict())
+    resumed.batch(rng, 0.51)
+    ours, theirs = (t.network.quantiser.layers[0].centroids for t in (resumed, task))
+    assert torch.equal(ours, theirs)
+
+
+def test_a_short_run_learns_and_its_average_decodes(task, tmp_path):
+    trainer = Trainer(task, Budget(steps=40, lr=3e-3, warmup=5), tmp_path)
+    clips, _ = task.batch(np.random.default_rng(5), 0.0)
+    unquantised = torch.zeros(4, dtype=torch.int64)
+    before = task.loss(task.model, (clips, unquantised))[1]["mel"]
+    trainer.run()
+    assert task.loss(task.model, (clips, unquantised))[1]["mel"] < 0.8 * before
+    figures = trainer.validate()
+    assert figures["mel2"] > 0 and 0 < figures["bps1"] < figures["bps2"] <= 50 * 2 * 5
+    # Codebooks are replaced in a run; the averaged weights must hold the last ones, not a mean of them.
+    for name, value in task.model.state_dict().items():
+        if name.endswith(("figures", "labels")):
+            assert torch.equal(trainer.average[name], value)
