@@ -145,7 +145,7 @@ def scaling(places: tuple[Path, ...], counts: tuple[int, ...], ks: tuple[int, ..
 @click.option("--nodes", default=20_000)
 @click.option("--k", "ks", multiple=True, type=int, default=(3, 4, 5, 7, 10, 14, 20, 28, 40))
 @click.option("--lift", "lifts", multiple=True, type=float, default=(0.0, 1.0), help="0 is the plain cosine.")
-@click.option("--bits", multiple=True, type=float, default=(5.5, 6.5, 7.5, 8.5))
+@click.option("--bits", multiple=True, type=float, default=(6.5, 7.5, 8.5))
 def ablation(
     places: tuple[Path, ...],
     nodes: int,
