@@ -25,6 +25,7 @@ COMMANDS = {
     "bench": "Measure rate and distortion of any codecs.",
     "models": "List the models that are here.",
     "demo": "Encode and decode a photograph, and say what came of it.",
+    "couple": "Couple laws, hide messages in text, play coding games.",
     "train": "Train a network on folders of pictures.",
 }
 

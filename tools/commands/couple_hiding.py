@@ -1,0 +1,108 @@
+"""`bitfloor couple hide` and `reveal`: a message in samples of a character model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ...codecs.files import check_output, read_bytes, write_bytes
+from ...errors import UsageError
+from ..console import common_options, note
+
+if TYPE_CHECKING:
+    from ..coupling.hiding import Hider
+    from ..coupling.text_source import TextSource
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _shared_options(function: Function) -> Function:
+    """The options that sender and receiver must give alike."""
+    for option in (
+        click.option(
+            "-o", "--out", type=click.Path(path_type=Path), default="-", help="File. [standard output]"
+        ),
+        click.option("-f", "--force", is_flag=True, help="Overwrite."),
+        click.option("--block-bits", type=click.Choice(["4", "8"]), default="8", show_default=True),
+        click.option("--order", type=click.IntRange(0, 12), default=4, show_default=True, help="Context."),
+        click.option(
+            "--key-file", type=click.Path(path_type=Path), help="File with the key; else it is asked for."
+        ),
+        click.option(
+            "--text",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="Text that the model learns (UTF-8).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("message", type=click.Path(path_type=Path))
+@_shared_options
+@common_options
+def hide(
+    *, message: Path, text: Path, key_file: Path | None, order: int, block_bits: str, force: bool, out: Path
+) -> None:
+    """Hide the file MESSAGE ("-" is standard input) in new text that has exactly the law of a model of
+    --text.
+
+    Who has the same text, order and key can read it; without the key no test tells the cover from other
+    text of the same model. It is as good a disguise as the model is a model of what people expect to see.
+    """
+    check_output(out, force)
+    secret = read_bytes(message)
+    source, hider = _set_up(text, key_file, order, int(block_bits))
+    hidden = hider.hide(secret)
+    ending = source.ending(hidden.symbols)
+    write_bytes(source.text([*hidden.symbols, *ending]).encode("utf-8"), out, force)
+    note(
+        f"{len(secret):,} bytes hidden in {hidden.carrying:,} characters "
+        f"({8 * len(secret) / hidden.carrying:.2f} bit of message each); "
+        f"the receiver errs with probability {_bound(hidden.error_probability)}"
+    )
+
+
+@click.command()
+@click.argument("cover", type=click.Path(path_type=Path))
+@_shared_options
+@common_options
+def reveal(
+    *, cover: Path, text: Path, key_file: Path | None, order: int, block_bits: str, force: bool, out: Path
+) -> None:
+    """Read the message that is hidden in the file COVER ("-" is standard input)."""
+    from ..coupling.text_source import read_text
+
+    check_output(out, force)
+    symbols_text = read_text(cover)
+    source, hider = _set_up(text, key_file, order, int(block_bits))
+    found = hider.reveal(source.symbols(symbols_text))
+    write_bytes(found.message, out, force)
+    note(
+        f"{len(found.message):,} bytes found in {found.carrying:,} characters; "
+        f"probability of an error {_bound(found.error_probability)}"
+    )
+
+
+def _set_up(text: Path, key_file: Path | None, order: int, bits: int) -> tuple[TextSource, Hider]:
+    from ...entropy_models.coupling.fimec import Fimec
+    from ..coupling.hiding import Hider
+    from ..coupling.text_source import TextSource
+
+    if key_file is None:
+        key = click.prompt("key", hide_input=True, err=True).encode("utf-8")
+    else:
+        key = read_bytes(key_file).strip()
+    if not key:
+        raise UsageError("the key is empty")
+    source = TextSource.from_file(text, order)
+    return source, Hider(Fimec(source, bits), key, source.digest)
+
+
+def _bound(probability: float) -> str:
+    return f"{probability:.1e}" if probability > 1e-12 else "below 1e-12"
