@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, by the WebDriver protocol of chromedriver and nothing but the standard library."""
+"""A headless Chromium for tests, driven by chromedriver's WebDriver protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JPEG's distortion without its entropy code: 4:2:0, with either of the two ways to halve and double chroma."""
+"""JPEG's distortion without its entropy code: 4:2:0, with either of two chroma filters."""
 
 from __future__ import annotations
 

@@ -108,9 +108,9 @@ def test_command_line_codec_and_its_name(tmp_path: Path) -> None:
 def test_placeholders() -> None:
     name, encoder, decoder = split_template("cjxl {in.ppm} {out.jxl} -q {q} => djxl {in} {out}")
     assert (name, decoder) == ("cjxl", "djxl {in} {out}")
-    assert (ending(encoder, "in", ".png"), ending(encoder, "out", ".bin"), ending(decoder, "out", ".png")) == (
-        ".ppm", ".jxl", ".png",
-    )  # fmt: skip
+    assert ending(encoder, "in", ".png") == ".ppm"
+    assert ending(encoder, "out", ".bin") == ".jxl"
+    assert ending(decoder, "out", ".png") == ".png"
     assert fill(encoder, Path("a b.ppm"), Path("c"), 7.5) == ["cjxl", "a b.ppm", "c", "-q", "7.5"]
 
 
@@ -146,11 +146,12 @@ def test_webp_on_kodak_is_compressais_published_curve(quality: int, tmp_path: Pa
 
 
 def test_jpeg_on_kodak_differs_from_compressais_by_the_chroma_filter_alone(tmp_path: Path) -> None:
-    """CompressAI's JPEG curve was made with Pillow 7.1.2, whose wheels hold IJG libjpeg 9d; today's hold libjpeg-turbo.
+    """CompressAI's JPEG curve was made with Pillow 7.1.2, whose wheels hold IJG libjpeg 9d; today's hold
+    libjpeg-turbo.
 
-    IJG 7 and later halve and double 4:2:0 chroma by a DCT of 16x16, libjpeg-turbo by a box and a triangle, which
-    scores about 0.1 dB more at the same bits. A model of JPEG with the one filter must meet the published curve, with
-    the other what Pillow measures now.
+    IJG 7 and later halve and double 4:2:0 chroma by a DCT of 16x16, libjpeg-turbo by a box and a triangle,
+    which scores about 0.1 dB more at the same bits. A model of JPEG with the one filter must meet the
+    published curve, with the other what Pillow measures now.
     """
     from jpeg_model import model_psnr
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bench_helpers import picture, save_pictures, script_codec
@@ -19,7 +20,7 @@ from PIL import Image
 from bitfloor.errors import UnreadableInputError, UsageError
 from bitfloor.tools.bench import run, sources, store, summary
 from bitfloor.tools.bench.measure import Job, measure
-from bitfloor.tools.bench.pool import run_jobs
+from bitfloor.tools.bench.pool import Pool
 from bitfloor.tools.bench.qualities import parse_qualities
 from bitfloor.tools.cli import main
 
@@ -30,6 +31,11 @@ def make(folder: Path, specs: list[str], qualities: dict[str, tuple[float, ...]]
     kind, paths = sources.find([folder])
     good, bad = sources.open_all(paths, kind)
     return run.make_plan(kind, good, specs=specs, qualities=qualities, metrics=("psnr",), bad_sources=bad)
+
+
+def carry_out(plan: run.Plan, kept: store.Store) -> run.Results:
+    with run.Runner(QUIET) as runner:
+        return run.carry_out(plan, kept, runner)
 
 
 def record(codec: str, quality: float, source: str, rate: float, psnr: float | None) -> dict[str, object]:
@@ -86,7 +92,7 @@ def test_bad_codecs_and_bad_pictures_are_reported(tmp_path: Path) -> None:
     ]
     plan = make(folder, specs, {"": (50.0,)})
     assert sorted(path.name for path, _ in plan.bad_sources) == ["broken.png", "deep.png"]
-    results = run.carry_out(plan, store.Store(tmp_path / "out"), QUIET)
+    results = carry_out(plan, store.Store(tmp_path / "out"))
     errors = {r["codec"]: r.get("error", "") for r in results.records}
     assert errors["smaller"] == "ValueError: smaller returned 9x9 pixels for a picture of 192x176"
     assert (
@@ -103,16 +109,24 @@ def test_bad_codecs_and_bad_pictures_are_reported(tmp_path: Path) -> None:
     assert sorted(curve.name for curve in found.curves) == ["fussy", "jpeg"]
 
 
+def in_pool(work: Any, jobs: list[Any], timeout_s: float = 60) -> list[tuple[Any, Any]]:
+    with Pool(work, workers=2, threads=1, timeout_s=timeout_s, lost=lambda reason: reason) as pool:
+        return list(pool.run(jobs))
+
+
 def test_workers_that_die_or_hang_cost_one_job() -> None:
-    settings = {"workers": 2, "threads": 1, "lost": lambda reason: reason}
     numbers = [int(signal.SIGKILL), 0, 0]  # raise_signal(0) does nothing and returns None
-    killed = dict(
-        enumerate(result for _, result in run_jobs(signal.raise_signal, numbers, timeout_s=60, **settings))
-    )
-    assert sorted(killed.values(), key=str) == [None, None, "the worker was killed by signal 9 (SIGKILL)"]
-    assert [r for _, r in run_jobs(os._exit, [3], timeout_s=60, **settings)] == ["the worker exited with 3"]
-    slept = dict(run_jobs(time.sleep, [0.0, 600.0], timeout_s=8, **settings))
+    results = [result for _, result in in_pool(signal.raise_signal, numbers)]
+    assert sorted(results, key=str) == [None, None, "the worker was killed by signal 9 (SIGKILL)"]
+    assert in_pool(os._exit, [3]) == [(3, "the worker exited with 3")]
+    slept = dict(in_pool(time.sleep, [0.0, 600.0], timeout_s=8))
     assert slept == {0.0: None, 600.0: "no answer within 8 s"}
+
+
+def test_workers_are_kept_from_one_run_to_the_next() -> None:
+    with Pool(os.getpgid, workers=1, threads=1, timeout_s=60, lost=str) as pool:
+        first, second = ([result for _, result in pool.run([0])] for _ in range(2))
+    assert first == second != [os.getpgid(0)]
 
 
 def test_stopped_run_goes_on_and_a_changed_codec_is_measured_again(tmp_path: Path) -> None:
@@ -120,15 +134,15 @@ def test_stopped_run_goes_on_and_a_changed_codec_is_measured_again(tmp_path: Pat
     folder.mkdir()
     save_pictures(folder, 3)
     kept = store.Store(tmp_path / "out")
-    first = run.carry_out(make(folder, ["jpeg"], {"": (20.0, 60.0)}), kept, QUIET)
+    first = carry_out(make(folder, ["jpeg"], {"": (20.0, 60.0)}), kept)
     assert (len(first.records), first.reused) == (6, 0)
     victim = next(iter(sorted((tmp_path / "out" / "records").rglob("*.json"))))
     victim.write_text('{"status": "ok"')  # as a full disk leaves it
-    again = run.carry_out(make(folder, ["jpeg"], {"": (20.0, 60.0)}), kept, QUIET)
+    again = carry_out(make(folder, ["jpeg"], {"": (20.0, 60.0)}), kept)
     assert again.reused == 5
     rates = lambda results: [(r["source"], r["quality"], r["bytes"]) for r in results.records]  # noqa: E731
     assert rates(again) == rates(first)
-    other = run.carry_out(make(folder, ["jpeg:optimize=1"], {"": (20.0, 60.0)}), kept, QUIET)
+    other = carry_out(make(folder, ["jpeg:optimize=1"], {"": (20.0, 60.0)}), kept)
     assert other.reused == 0
 
 
@@ -168,7 +182,7 @@ def test_interrupted_command_resumes(tmp_path: Path) -> None:
     plan = run.Plan(
         plan.kind, plan.sources, plan.codecs, plan.qualities, choose_metrics(choose[:0]), plan.bad_sources
     )
-    assert run.carry_out(plan, store.Store(out), QUIET).reused == done
+    assert carry_out(plan, store.Store(out)).reused == done
 
 
 def test_command_writes_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,9 @@ def run_on_cluster(
                 raise UsageError(f"worker {worker} has several threads: start the workers with --nthreads 1")
         sources = {path: client.submit(_read, Path(path).read_bytes()) for path in {job.path for job in jobs}}
         futures = {client.submit(_with_data, work, job, sources[job.path], pure=False): job for job in jobs}
-        for future in as_completed(list(futures)):
+        with client.as_current():  # as_completed looks for a client of its own
+            finished = as_completed(list(futures))
+        for future in finished:
             if future.status == "finished":
                 yield futures[future], future.result()
             else:

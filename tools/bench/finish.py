@@ -14,7 +14,7 @@ from .comparison import Row, against, compared, text_table
 from .export import write_averages, write_compressai, write_records
 from .html import Report, write_report
 from .plots import TITLES, plot
-from .run import Options, Plan, Results
+from .run import Plan, Results, Runner
 from .sound_metrics import SOUND_UNITS
 from .store import Store, finite
 from .summary import AVERAGING, Curve, Summary, summarise
@@ -93,7 +93,7 @@ def relate(plan: Plan, summary: Summary, wanted: Presentation) -> Context:
     return Context(summary, curves, [by_name[name.lower()] for name in names], notes)
 
 
-def finish(plan: Plan, results: Results, store: Store, options: Options, wanted: Presentation) -> list[str]:
+def finish(plan: Plan, results: Results, store: Store, runner: Runner, wanted: Presentation) -> list[str]:
     """Write every output into the run's folder and return the lines for the terminal.
 
     Raises UsageError where nothing could be measured.
@@ -116,13 +116,13 @@ def finish(plan: Plan, results: Results, store: Store, options: Options, wanted:
             many = f"mean over {len(summary.sources)} {plan.kind}{'s' if len(summary.sources) != 1 else ''}"
             plot(summary.curves, drawn, metric, folder / f"rd-{metric}", rate_unit=unit, title=many)
     viewer = (
-        Viewer(plan, store, options, results.records).entries(wanted.viewer) if plan.kind == "picture" else []
+        Viewer(plan, store, runner, results.records).entries(wanted.viewer) if plan.kind == "picture" else []
     )
     others = [curve for curve in [*summary.curves, *drawn] if curve.name not in tables]
     every = {**tables, **{curve.name: context.rows(curve) for curve in others}}
     page = Report(
         summary, results.records, context.published, [curve.name for curve in drawn],
-        context.anchors[0].name, every, viewer, context.notes, options.jobs,
+        context.anchors[0].name, every, viewer, context.notes, runner.options.jobs,
     )  # fmt: skip
     write_report(folder / "report.html", page)
     return list(_lines(context, tables, unit, folder))

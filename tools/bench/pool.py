@@ -74,36 +74,61 @@ class _Worker(Generic[J, R]):
         self.process.join()
 
 
-def run_jobs(
-    work: Callable[[J], R],
-    jobs: Sequence[J],
-    *,
-    workers: int,
-    threads: int,
-    timeout_s: float,
-    lost: Callable[[str], R],
-) -> Iterator[tuple[J, R]]:
-    """Yield (job, result) as they come. `lost(reason)` is the result of a job whose worker died or hung."""
-    waiting = list(reversed(jobs))
-    team: list[_Worker[J, R]] = []
-    try:
-        while waiting or team:
-            while waiting and len(team) < workers:
-                team.append(_Worker(work, threads, waiting.pop()))
-            ready = wait([worker.pipe for worker in team], timeout=_TICK_S)
-            for worker in list(team):
-                if worker.pipe not in ready and time.monotonic() - worker.since <= timeout_s:
-                    continue
-                job, result = worker.job, worker.take(lost, timeout_s)
-                if not worker.alive or not waiting:
-                    worker.stop()
-                    team.remove(worker)
-                else:
-                    worker.start(waiting.pop())
-                yield job, result
-    finally:
-        for worker in team:
-            worker.stop()
+class Pool(Generic[J, R]):
+    """Up to `workers` processes that call `work`; a context manager that ends them.
+
+    `lost(reason)` is the result of a job whose worker died, or gave no answer within `timeout_s`.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[J], R],
+        *,
+        workers: int,
+        threads: int,
+        timeout_s: float,
+        lost: Callable[[str], R],
+    ) -> None:
+        self._work, self._size, self._threads = work, workers, threads
+        self._timeout_s, self._lost = timeout_s, lost
+        self._idle: list[_Worker[J, R]] = []
+
+    def __enter__(self) -> Pool[J, R]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._idle:
+            self._idle.pop().stop()
+
+    def _begin(self, job: J) -> _Worker[J, R]:
+        if not self._idle:
+            return _Worker(self._work, self._threads, job)
+        worker = self._idle.pop()
+        worker.start(job)
+        return worker
+
+    def run(self, jobs: Sequence[J]) -> Iterator[tuple[J, R]]:
+        """Yield (job, result) as they come."""
+        waiting = list(reversed(jobs))
+        busy: list[_Worker[J, R]] = []
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < self._size:
+                    busy.append(self._begin(waiting.pop()))
+                ready = wait([worker.pipe for worker in busy], timeout=_TICK_S)
+                for worker in list(busy):
+                    if worker.pipe not in ready and time.monotonic() - worker.since <= self._timeout_s:
+                        continue
+                    job, result = worker.job, worker.take(self._lost, self._timeout_s)
+                    busy.remove(worker)
+                    if worker.alive:
+                        self._idle.append(worker)
+                    else:
+                        worker.stop()
+                    yield job, result
+        finally:
+            for worker in busy:
+                worker.stop()
 
 
 def _epitaph(exit_code: int | None) -> str:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ...errors import UsageError
 from .codecs import BenchCodec, Kind, make
 from .measure import Job, Outcome, Record, failure, measure
-from .pool import run_jobs
+from .pool import Pool
 from .sources import Source
 from .store import Key, Store
 
@@ -107,8 +107,37 @@ def _keys(plan: Plan) -> Iterator[tuple[BenchCodec, Source, Key]]:
                 yield codec, source, key
 
 
-def carry_out(plan: Plan, store: Store, options: Options) -> Results:
+class Runner:
+    """Carries out jobs as `options` say: in worker processes that it keeps, or on a cluster."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._pool = Pool(
+            measure, workers=options.jobs, threads=options.threads, timeout_s=options.timeout_s, lost=_lost
+        )
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._pool.__exit__(*reason)
+
+    def outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+        """Yield each job with what came of it, as they come."""
+        if self.options.scheduler:
+            from .cluster import run_on_cluster
+
+            return run_on_cluster(measure, jobs, self.options.scheduler, _lost)
+        return self._pool.run(jobs)
+
+
+def _lost(reason: str) -> Outcome:
+    return Outcome(failure(reason))
+
+
+def carry_out(plan: Plan, store: Store, runner: Runner) -> Results:
     """Make every measurement of `plan` that `store` lacks, keep each as it comes, and return all."""
+    options = runner.options
     found: dict[Key, Record] = {}
     todo: dict[Job, tuple[BenchCodec, Key]] = {}
     counted: set[str] = set()
@@ -128,7 +157,7 @@ def carry_out(plan: Plan, store: Store, options: Options) -> Results:
         total=len(todo) + reused, initial=reused, unit="file", disable=not options.progress, smoothing=0.05
     )
     with bar:
-        for job, outcome in outcomes(list(todo), options):
+        for job, outcome in runner.outcomes(list(todo)):
             codec, key = todo[job]
             record = {**outcome.record, "workers": options.jobs, "threads": options.threads}
             found[key] = store.save(key, record, outcome.data, codec.suffix)
@@ -136,19 +165,3 @@ def carry_out(plan: Plan, store: Store, options: Options) -> Results:
                 bar.write(f"failed: {key.label} q={key.quality:g} {key.source}: {record['error']}")
             bar.update()
     return Results([found[key] for _, _, key in _keys(plan)], reused)
-
-
-def outcomes(jobs: Sequence[Job], options: Options) -> Iterator[tuple[Job, Outcome]]:
-    """Carry out `jobs` in worker processes here, or on the cluster of `options`; yield them as they come."""
-    if options.scheduler:
-        from .cluster import run_on_cluster
-
-        return run_on_cluster(measure, jobs, options.scheduler, lambda reason: Outcome(failure(reason)))
-    return run_jobs(
-        measure,
-        jobs,
-        workers=options.jobs,
-        threads=options.threads,
-        timeout_s=options.timeout_s,
-        lost=lambda reason: Outcome(failure(reason)),
-    )

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .codecs import BenchCodec, make
 from .html import cpu_name
 from .measure import read_picture
 from .parts import PARTS, REST, Clock, clocked
-from .pool import run_jobs
+from .pool import Pool
 
 LEARNED = (
     "mlicv2",
@@ -107,9 +108,13 @@ def run_speed(
     """Measure every codec in a process of its own, one after another, so that none warms or slows another."""
     for spec in specs:
         job = SpeedJob(spec, str(picture), quality, repeats)
-        lost: Callable[[str], Speed] = lambda reason, spec=spec: Speed(spec, failed=reason)  # noqa: E731
-        for _, speed in run_jobs(measure_speed, [job], workers=1, threads=threads, timeout_s=3600, lost=lost):
-            yield speed
+        lost = partial(_left_out, spec)
+        with Pool(measure_speed, workers=1, threads=threads, timeout_s=3600, lost=lost) as pool:
+            yield from (speed for _, speed in pool.run([job]))
+
+
+def _left_out(spec: str, reason: str) -> Speed:
+    return Speed(spec, failed=reason)
 
 
 def table(speeds: Sequence[Speed], threads: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .codecs import BenchCodec
 from .measure import Job, Outcome, Record, failure, lossless, read_picture
-from .run import Options, Plan, outcomes
+from .run import Plan, Runner
 from .sources import Source
 from .store import Key, Store
 
@@ -86,8 +86,8 @@ def next_quality(points: Sequence[tuple[float, float]], target: float, whole: bo
 class Viewer:
     """Finds, encodes and packs the viewer's pictures for some pictures of a run."""
 
-    def __init__(self, plan: Plan, store: Store, options: Options, records: Sequence[Record]) -> None:
-        self.plan, self.store, self.options, self.records = plan, store, options, records
+    def __init__(self, plan: Plan, store: Store, runner: Runner, records: Sequence[Record]) -> None:
+        self.plan, self.store, self.runner, self.records = plan, store, runner, records
 
     def entries(self, count: int) -> list[dict[str, Any]]:
         """What the page needs, for at most `count` pictures that no codec failed on, spread over the run."""
@@ -145,7 +145,7 @@ class Viewer:
                 )
                 jobs[job] = codec, key
         fresh: dict[Key, Outcome] = {}
-        for job, outcome in outcomes(list(jobs), self.options):
+        for job, outcome in self.runner.outcomes(list(jobs)):
             codec, key = jobs[job]
             fresh[key] = outcome
             if self.store.load(key) is None:

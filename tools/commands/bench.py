@@ -80,7 +80,7 @@ def run(*, inputs: tuple[Path, ...], show: bool, **settings: Any) -> None:
     if not inputs:
         raise UsageError("name the pictures or sounds to measure")
     from ..bench.finish import DRAWN, Presentation, finish
-    from ..bench.run import Options, carry_out
+    from ..bench.run import Options, Runner, carry_out
     from ..bench.store import Store
 
     plan = _plan(inputs, settings)
@@ -96,15 +96,14 @@ def run(*, inputs: tuple[Path, ...], show: bool, **settings: Any) -> None:
     out = settings["out"]
     out.mkdir(parents=True, exist_ok=True)
     store = Store(out)
-    results = carry_out(plan, store, options)
-    if results.reused:
-        note(
-            f"{results.reused} of {len(results.records)} results were there already; --fresh makes them again"
-        )
     drawn = tuple(settings["draw"].split(",")) if settings["draw"] else DRAWN
     wanted = Presentation(settings["anchors"], settings["published"], drawn, settings["viewer"])
-    for line in finish(plan, results, store, options, wanted):
-        click.echo(line)
+    with Runner(options) as runner:
+        results = carry_out(plan, store, runner)
+        if results.reused:
+            note(f"{results.reused} of {len(results.records)} results were there already, see --fresh")
+        for line in finish(plan, results, store, runner, wanted):
+            click.echo(line)
 
 
 def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
