@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,12 +19,14 @@ class FactorizedPrior(nn.Module):
     zero and the frozen tables find their own extent.
     """
 
-    def __init__(self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3, 3)) -> None:
+    def __init__(
+        self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3, 3)
+    ) -> None:
         super().__init__()
         self.channels = channels
         widths = (1, *filters, 1)
         scale = init_scale ** (1 / (len(filters) + 1))
-        layers = list(zip(widths[:-1], widths[1:], strict=True))
+        layers = list(pairwise(widths))
         self.matrices = nn.ParameterList(
             nn.Parameter(torch.full((channels, n, m), _inverse_softplus(1 / scale / n))) for m, n in layers
         )
@@ -39,9 +43,7 @@ class FactorizedPrior(nn.Module):
                 values = values + torch.tanh(self.factors[index]) * torch.tanh(values)
         return values
 
-    def likelihood(
-        self, z: Tensor, scale: Tensor | None = None, floor: float = LIKELIHOOD_FLOOR
-    ) -> Tensor:
+    def likelihood(self, z: Tensor, scale: Tensor | None = None, floor: float = LIKELIHOOD_FLOOR) -> Tensor:
         """Probability of the unit bin around each element of z.
 
         z: (C, N), one row for each channel. scale: same shape or broadcastable; the prior is stretched by it,

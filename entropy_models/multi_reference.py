@@ -23,7 +23,6 @@ from .exact.functions import gelu, softmax, tanh
 from .exact.grid import snap
 from .exact.layers import ExactLinear
 
-
 LATENT_LIMIT = 4096.0  # in the gained domain and out of it
 
 
@@ -60,7 +59,9 @@ class LocalContext(nn.Module):
         keys = snap(self.key(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
         logits = (query * keys).sum(-1) * self.head**-0.5 + snap(self.position_bias)
         weights = softmax(snap(logits)).unsqueeze(-1) * len(window)
-        values = snap(self.value(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
+        values = (
+            snap(self.value(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
+        )
         return self.fuse((weights * values).flatten(-3)) + self.direct(torch.cat(window, -1), on_grid=True)
 
 

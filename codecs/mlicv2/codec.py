@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -108,13 +107,16 @@ class MLICv2Codec(PictureCodec):
 
     def _analyse(self, picture: Picture, position: Tensor) -> Tensor:
         """y (1, H / 16, W / 16, M) of a picture padded to whole blocks."""
-        samples = torch.from_numpy(picture.rgb.astype(np.float32) / np.float32(picture.peak))[None]
         cells = _cells(picture.height, picture.width)
         bottom, right = cells[0] * CELL - picture.height, cells[1] * CELL - picture.width
-        padded = F.pad(samples.permute(0, 3, 1, 2), (0, right, 0, bottom), mode="replicate")
+        padded = torch.from_numpy(np.pad(picture.rgb, ((0, bottom), (0, right), (0, 0)), mode="edge"))
         modulation = self.frozen.modulation("analysis", position)
-        grid = padded.permute(0, 2, 3, 1)
-        return map_tiles(lambda x: self.frozen.model.analysis(x, modulation), grid, cells, CELL, 1)
+
+        def transform(part: Tensor) -> Tensor:
+            latent: Tensor = self.frozen.model.analysis(part.float() / picture.peak, modulation)
+            return latent
+
+        return map_tiles(transform, padded[None], cells, CELL, 1)
 
     def _synthesise(self, y_hat: Tensor, position: Tensor) -> NDArray[np.float32]:
         """Picture (H, W, 3) of a whole latent."""
@@ -151,9 +153,7 @@ class MLICv2Codec(PictureCodec):
     def _walk(self, z_hat: NDArray[np.int32], position: Tensor, coder: SymbolCoder) -> Tensor:
         """y_hat of one tile, exact; encoder and decoder go the same way and differ in the coder only."""
         state = self.frozen.state(position)
-        hyper = self.frozen.model.hyper_synthesis(
-            torch.from_numpy(z_hat).double(), state.embedding[:, 0]
-        )
+        hyper = self.frozen.model.hyper_synthesis(torch.from_numpy(z_hat).double(), state.embedding[:, 0])
         y_hat: Tensor = self.frozen.model.context(hyper, state, coder)
         return y_hat
 

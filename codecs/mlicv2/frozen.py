@@ -107,7 +107,7 @@ class FrozenMLICv2:
                 freeze(getattr(model, part))
             tables = [ProbabilityTables.from_arrays(_arrays(tensors, f"tables.{t}.")) for t in "yz"]
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{name} is no MLICv2 model: {error}") from error
+            raise ModelError(f"{name} is no MLICv2 model: {str(error).splitlines()[0]}") from error
         nodes = {k: v.double() for k, v in _below(tensors, "quality").items()}
         modulations = {k: v.float() for k, v in _below(tensors, "modulation").items()}
         model.eval().requires_grad_(False)

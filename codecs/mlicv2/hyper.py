@@ -11,7 +11,10 @@ from .transforms import Depthwise, shuffle, unshuffle
 
 
 class HyperAnalysis(nn.Module):
-    """h_a: y (B, H, W, M) and quality embedding (B, 1, 1, E) to z (B, H / 4, W / 4, Z). Encoder only, ordinary floats."""
+    """h_a: y (B, H, W, M) and quality embedding (B, 1, 1, E) to z (B, H / 4, W / 4, Z).
+
+    Only the encoder runs it, in ordinary floats.
+    """
 
     def __init__(self, latent: int, width: int, hyper_latent: int, quality: int) -> None:
         super().__init__()

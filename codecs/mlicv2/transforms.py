@@ -6,7 +6,6 @@ the memory it touches, and full-resolution pyramids touch most of it for little 
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -6,7 +6,7 @@ they are part of the package), so no mathematical library of any machine takes p
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib.resources import as_file, files
 
 import torch
@@ -23,7 +23,7 @@ EXP_LOW, EXP_HIGH = -16, 4
 KEY_LOW = -8.0  # smallest logit of an attention key
 
 
-@lru_cache(maxsize=None)
+@cache
 def table(name: str) -> Tensor:
     """The values of one function as float64, one for each point of its grid."""
     with as_file(files(__package__) / "tables.safetensors") as path:

@@ -7,54 +7,78 @@ from pathlib import Path
 import click
 
 from ...errors import UsageError
+from ..training.tasks import TRAINABLE, make_task
 
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--codec", default="mlicv2", show_default=True, help="Codec to train.")
 @click.option("--preset", default="small", show_default=True, help="Size of the network.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path(".training"), show_default=True,
-              help="Folder for checkpoint and log.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path(".training"),
+    show_default=True,
+    help="Folder for checkpoint and log.",
+)
 @click.option("--minutes", type=float, help="Wall-clock budget; the learning rate reaches its end with it.")
 @click.option("--steps", type=int, help="Budget in steps instead.")
 @click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option("--batch", default=8, show_default=True, help="Crops in a step.")
-@click.option("--crop", default=128, show_default=True, help="Side of a crop, a multiple of 64.")
-@click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule.")
+@click.option("--batch", default=8, show_default=True, help="Crops or clips in a step.")
+@click.option("--crop", default=128, show_default=True, help="Side of a picture's crop, a multiple of 64.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
+)
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
 @click.option("--name", help="Name of the model that is written [default: CODEC-PRESET].")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", default=0, show_default=True)
 def command(
-    folders: tuple[Path, ...], codec: str, preset: str, out: Path, minutes: float | None, steps: int | None,
-    lr: float, batch: int, crop: int, resume: bool, restart: bool, export: bool, name: str | None,
-    device: str, seed: int,
+    folders: tuple[Path, ...],
+    codec: str,
+    preset: str,
+    out: Path,
+    minutes: float | None,
+    steps: int | None,
+    lr: float,
+    batch: int,
+    crop: int,
+    resume: bool,
+    restart: bool,
+    export: bool,
+    name: str | None,
+    device: str,
+    seed: int,
 ) -> None:
-    """Train a network on the pictures in FOLDERS and write it as a model that the codec loads.
+    """Train a network on the pictures or the speech in FOLDERS and write it as a model that the codec loads.
 
     The folder gets last.safetensors (checkpoint), log.csv, validation.csv and at the end the model with its
-    card. Put that folder into BITFLOOR_MODELS to use it. Several processes: start it with torchrun.
+    card. Put that folder into BITFLOOR_MODELS to use it. Several processes: start it with torchrun. For speech
+    a JSON index may stand for a folder: a list of objects with file, source and speaker.
     """
-    if codec != "mlicv2":
-        raise UsageError(f"cannot train codec '{codec}': only mlicv2 can be trained")
+    if codec not in TRAINABLE:
+        raise UsageError(f"cannot train codec '{codec}': choose one of {', '.join(TRAINABLE)}")
+    if export and codec != "mlicv2":
+        raise UsageError(f"cannot write a model of {codec} yet: its checkpoint is all there is")
     if not export and not folders:
-        raise UsageError("name at least one folder with pictures")
+        raise UsageError("name at least one folder with pictures or speech")
     if not export and (minutes is None) == (steps is None):
         raise UsageError("give either --minutes or --steps")
-    from ...codecs.mlicv2.model import PRESETS
     from ..training.export import export_mlicv2
     from ..training.loop import Budget, Trainer
-    from ..training.mlicv2 import MLICv2Task
 
-    if preset not in PRESETS:
-        raise UsageError(f"no preset '{preset}': there is {', '.join(PRESETS)}")
     name = name or f"{codec}-{preset}"
     if export:
         click.echo(export_mlicv2(out, preset, name))
         return
-    task = MLICv2Task(PRESETS[preset], folders, batch, crop, late_crop=crop * 3 // 2)
-    trainer = Trainer(task, Budget(minutes=minutes, steps=steps, lr=lr, seed=seed), out, device)
+    trainer = Trainer(
+        make_task(codec, preset, folders, batch, crop),
+        Budget(minutes=minutes, steps=steps, lr=lr, seed=seed),
+        out,
+        device,
+    )
     if resume or restart:
         trainer.resume(trainer.path, new_budget=restart)
     elif trainer.path.exists():
@@ -63,7 +87,7 @@ def command(
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():
             click.echo(f"{figure} {value:.4f}")
-        click.echo(export_mlicv2(out, preset, name))
+        click.echo(export_mlicv2(out, preset, name) if codec == "mlicv2" else trainer.path)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,11 @@ from .optimizers import MatrixOptimizer
 
 
 def save(
-    path: Path, model: nn.Module, average: dict[str, Tensor], optimizer: MatrixOptimizer, progress: dict[str, object]
+    path: Path,
+    model: nn.Module,
+    average: dict[str, Tensor],
+    optimizer: MatrixOptimizer,
+    progress: dict[str, object],
 ) -> None:
     """Write to a temporary file beside `path`, then rename."""
     tensors = {f"model/{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}

@@ -128,7 +128,9 @@ class Trainer:
         learned = [name for name, _ in self.model.named_parameters()]
         averages = [self.average[name] for name in learned]
         torch._foreach_lerp_(averages, [current[name] for name in learned], 1 - keep)
-        for name in current.keys() - set(learned):  # buffers are replaced, not learned: a mean would be neither
+        for name in current.keys() - set(
+            learned
+        ):  # buffers are replaced, not learned: a mean would be neither
             self.average[name].copy_(current[name])
 
     def _report(self, figures: dict[str, float], clock: _Clock) -> None:

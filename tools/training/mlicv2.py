@@ -22,7 +22,12 @@ class MLICv2Task:
     """loss = (bpp + lambda 255^2 MSE) / sqrt(lambda / 0.0093), lambda drawn log-uniformly for every crop."""
 
     def __init__(
-        self, config: MLICv2Config, folders: Sequence[Path], batch: int = 8, crop: int = 128, late_crop: int = 192
+        self,
+        config: MLICv2Config,
+        folders: Sequence[Path],
+        batch: int = 8,
+        crop: int = 128,
+        late_crop: int = 192,
     ) -> None:
         self.model: nn.Module = MLICv2(config)
         self.size, self.crop, self.late_crop = batch, crop, late_crop

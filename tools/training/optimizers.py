@@ -21,7 +21,9 @@ class MatrixOptimizer:
         chosen = {id(p) for p in matrices}
         rest = [p for _, p in named if id(p) not in chosen]
         self.parts: tuple[torch.optim.Optimizer, ...] = (
-            torch.optim.Muon(matrices, lr=lr, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Muon(
+                matrices, lr=lr, momentum=0.95, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+            ),
             torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.0),
         )
 

@@ -24,7 +24,9 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
     """Every picture below the folders, sorted."""
     paths = [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
     if not paths:
-        raise UnreadableInputError(f"no pictures in {', '.join(map(str, folders))}: name folders with photographs")
+        raise UnreadableInputError(
+            f"no pictures in {', '.join(map(str, folders))}: name folders with photographs"
+        )
     return paths
 
 

@@ -1,0 +1,185 @@
+"""The exact layers and functions: same bits in every order of summation, close to the real functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import special
+
+from bitfloor.entropy_models.exact import functions
+from bitfloor.entropy_models.exact.grid import snap
+from bitfloor.entropy_models.exact.layers import (
+    ExactDepthwise,
+    ExactLinear,
+    FreezeError,
+    freeze,
+    single_precision_is_exact,
+)
+
+
+def frozen_linear(inputs: int, outputs: int, seed: int = 0) -> ExactLinear:
+    torch.manual_seed(seed)
+    layer = ExactLinear(inputs, outputs)
+    torch.nn.init.normal_(layer.weight, std=1.0)
+    torch.nn.init.normal_(layer.bias, std=1.0)
+    layer.double().freeze()
+    return layer
+
+
+def test_snap_rounds_half_to_even_and_holds_the_range() -> None:
+    units = torch.arange(-5000, 5000, dtype=torch.float64) / 2
+    assert torch.equal(snap(units * 2.0**-10) * 2**10, torch.round(units))
+    noise = torch.randn(10_000, dtype=torch.float64) * 30
+    assert torch.equal(snap(noise), (torch.round(noise * 1024) / 1024).clamp(-64, 64))
+    assert snap(torch.tensor([1e9, -1e9], dtype=torch.float64)).tolist() == [64.0, -64.0]
+
+
+def test_snapping_leaves_its_input_alone() -> None:
+    x = torch.full((3,), 0.3, dtype=torch.float64)
+    snap(x)
+    assert torch.equal(x, torch.full((3,), 0.3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_linear_gives_equal_bits_in_every_order_of_summation(seed: int) -> None:
+    layer = frozen_linear(1000, 17, seed)
+    x = torch.randn(50, 1000, dtype=torch.float64) * 20
+    reference = layer(x)
+    for _ in range(4):
+        order = torch.randperm(1000)
+        shuffled = ExactLinear(1000, 17).double()
+        shuffled.weight.data, shuffled.bias.data = layer.weight.data[:, order], layer.bias.data.clone()
+        shuffled.freeze()
+        assert torch.equal(shuffled(x[:, order]), reference)
+    # One product after the other, in Python integers.
+    units = [int(v) for v in (snap(x)[0] * 2**10).tolist()]
+    weights = [int(v) for v in (layer.weight[0] * 2**14).tolist()]
+    total = sum(a * b for a, b in zip(units, weights, strict=True)) + int(layer.bias[0].item() * 2**24)
+    assert reference[0, 0].item() == total / 2**24
+
+
+def test_plain_double_would_depend_on_the_order() -> None:
+    """The property above is not for nothing: without the grid it fails."""
+    x, w = torch.randn(200, 1000, dtype=torch.float64), torch.randn(1000, dtype=torch.float64)
+    order = torch.randperm(1000)
+    assert not torch.equal(x @ w, x[:, order] @ w[order])
+
+
+def test_depthwise_is_a_convolution() -> None:
+    torch.manual_seed(1)
+    layer = ExactDepthwise(6)
+    layer.bias.data.normal_()
+    layer.double().freeze()
+    x = snap(torch.randn(2, 8, 10, 6, dtype=torch.float64) * 5)
+    expected = torch.nn.functional.conv2d(
+        x.permute(0, 3, 1, 2), layer.weight, layer.bias, padding=1, groups=6
+    ).permute(0, 2, 3, 1)
+    assert torch.equal(layer(x), expected)
+
+
+def test_a_layer_outside_its_bound_refuses_to_freeze() -> None:
+    layer = ExactLinear(1000, 2).double()
+    layer.weight.data.fill_(2.0**20)
+    with pytest.raises(FreezeError, match="bits"):
+        layer.freeze()
+    layer.weight.data.fill_(float("nan"))
+    with pytest.raises(FreezeError, match="finite"):
+        layer.freeze()
+
+
+def test_a_layer_with_small_sums_runs_in_single_precision_with_the_same_result() -> None:
+    torch.manual_seed(2)
+    layer = ExactLinear(30, 8)
+    layer.activation_bits, layer.activation_limit, layer.weight_bits = 6, 4.0, 8
+    layer.double()
+    double = ExactLinear(30, 8).double()
+    double.load_state_dict(layer.state_dict())
+    layer.freeze()
+    assert layer.dtype == torch.float32
+    x = torch.randn(100, 30, dtype=torch.float64)
+    weight = torch.round(double.weight * 2**8) / 2**8
+    bias = torch.round(double.bias * 2**14) / 2**14
+    expected = snap(x, 6, 4.0) @ weight.t() + bias
+    assert torch.equal(layer(x), expected)
+
+
+def test_the_self_test_knows_full_single_precision_from_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert single_precision_is_exact(torch.device("cpu"))
+    plain = torch.Tensor.__matmul__
+
+    def rounded(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        if a.dtype == torch.float32:
+            return plain(a.bfloat16(), b.bfloat16()).float()
+        return plain(a, b)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
+    assert not single_precision_is_exact(torch.device("cpu"))
+
+
+def test_freeze_snaps_lone_parameters_too() -> None:
+    module = torch.nn.Module()
+    module.layer = ExactLinear(3, 2)
+    module.bias = torch.nn.Parameter(torch.full((4,), 0.3))
+    freeze(module.double())
+    assert module.bias.tolist() == [307 / 1024] * 4
+    assert not any(p.requires_grad for p in module.parameters())
+
+
+GRID = torch.arange(-20 * 1024, 20 * 1024 + 1, dtype=torch.float64) / 1024
+
+
+@pytest.mark.parametrize(
+    ("ours", "real", "unit"),
+    [
+        (functions.gelu, lambda x: x * special.ndtr(x), 2.0**-10),
+        (functions.tanh, np.tanh, 2.0**-14),
+        (functions.softplus, lambda x: np.logaddexp(0, x), 2.0**-14),
+    ],
+)
+def test_tables_are_correctly_rounded_everywhere(ours, real, unit) -> None:  # type: ignore[no-untyped-def]
+    error = (ours(GRID) - torch.from_numpy(real(GRID.numpy()))).abs().max().item()
+    assert error <= unit / 2 * (1 + 1e-6)
+
+
+def test_exp_is_correctly_rounded_in_its_range() -> None:
+    inside = GRID[(GRID >= -8) & (GRID <= 4)]
+    assert (functions.exp(inside) - inside.exp()).abs().max() <= 2.0**-15 * (1 + 1e-6)
+    assert torch.equal(functions.exp(GRID[GRID < -8]).unique(), functions.exp(torch.tensor([-8.0]).double()))
+
+
+def test_softmax_and_layer_norm_come_close_and_stay_on_the_grid() -> None:
+    torch.manual_seed(3)
+    x = snap(torch.randn(100, 40, dtype=torch.float64) * 4)
+    soft = functions.softmax(x)
+    # Every table value is off by at most 2^-15, and so is their sum for each of its 40 terms.
+    assert (soft - torch.softmax(x, -1)).abs().max() < 42 * 2.0**-15
+    assert torch.equal(soft, snap(soft, 14))
+    weight, bias = snap(torch.randn(40, dtype=torch.float64)), snap(torch.randn(40, dtype=torch.float64))
+    norm = functions.layer_norm(x, weight, bias)
+    assert (norm - torch.nn.functional.layer_norm(x, (40,), weight, bias, 2.0**-16)).abs().max() < 5e-3
+    assert torch.equal(norm, snap(norm))
+
+
+def test_softmax_and_layer_norm_do_not_depend_on_the_order() -> None:
+    torch.manual_seed(4)
+    x = torch.randn(100, 40, dtype=torch.float64) * 4
+    order = torch.randperm(40)
+    assert torch.equal(functions.softmax(x)[:, order], functions.softmax(x[:, order]))
+    one, zero = torch.ones(40, dtype=torch.float64), torch.zeros(40, dtype=torch.float64)
+    assert torch.equal(
+        functions.layer_norm(x, one, zero)[:, order], functions.layer_norm(x[:, order], one, zero)
+    )
+
+
+def test_float_inputs_use_the_ordinary_functions() -> None:
+    x = torch.randn(50)
+    assert torch.equal(functions.gelu(x), torch.nn.functional.gelu(x))
+    assert torch.equal(functions.softmax(x), torch.softmax(x, -1))
+
+
+def test_make_tables_gives_the_shipped_tables() -> None:
+    from bitfloor.entropy_models.exact import make_tables
+
+    some = make_tables.tabulate(make_tables.mpmath.tanh, 0, 1, functions.VALUE_BITS)
+    assert torch.equal(some.double() * 2.0**-14, functions.table("tanh")[: len(some)])

@@ -1,0 +1,40 @@
+"""The tasks by codec: what `bitfloor train --codec NAME` trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ...errors import UsageError
+from .task import Task
+
+TRAINABLE = ("mlicv2", "secodec")
+
+Config = TypeVar("Config")
+
+
+def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop: int) -> Task:
+    """The training task of a codec on the data in `places`; `crop` is for pictures.
+
+    Raises:
+        UsageError: for an unknown codec or preset.
+        UnreadableInputError: when there is nothing to train on.
+    """
+    if codec == "mlicv2":
+        from ...codecs.mlicv2.model import PRESETS as MLICV2_PRESETS
+        from .mlicv2 import MLICv2Task
+
+        return MLICv2Task(_preset(MLICV2_PRESETS, preset), places, batch, crop, late_crop=crop * 3 // 2)
+    if codec == "secodec":
+        from ...codecs.secodec.model import PRESETS as SECODEC_PRESETS
+        from .secodec import SECodecTask
+
+        return SECodecTask(_preset(SECODEC_PRESETS, preset), places, batch=batch)
+    raise UsageError(f"cannot train codec '{codec}': choose one of {', '.join(TRAINABLE)}")
+
+
+def _preset(presets: dict[str, Config], name: str) -> Config:
+    if name not in presets:
+        raise UsageError(f"no preset '{name}': there is {', '.join(presets)}")
+    return presets[name]
