@@ -91,15 +91,12 @@ class MECBCodec(Codec):
             rate = entropy(masses / masses.sum()) * check_quality(quality) / 100
         output = None if output_law is None else _output_masses(output_law, form)
         design = Design(masses, _function(masses, rate), output)
-        labels = design.label_of[flat]
-
         coder = RangeEncoder()
         write_design(coder, design)
-        write_labels(coder, labels, design.tables())
+        write_labels(coder, _label_chunks(design, flat), design.tables())
         rows, columns = symbols.shape if symbols.ndim == 2 else (1, len(symbols))
         header = container.Header(CODEC_ID, FINGERPRINT, (form, rows, columns, seed))
-        chunks = (labels[start : start + CHUNK] for start in range(0, len(labels), CHUNK))
-        check = container.latents_check(chain(design.arrays(), chunks))
+        check = container.latents_check(chain(design.arrays(), _label_chunks(design, flat)))
         return container.pack(header, coder.finish(), check)
 
     def decode(self, data: bytes, *, seed: int | None = None) -> Any:
@@ -189,10 +186,18 @@ def _as_object(drawn: np.ndarray, form: int, rows: int, columns: int) -> bytes |
     return drawn if form == LIST else drawn.reshape(rows, columns)
 
 
+def _label_chunks(design: Design, symbols: np.ndarray) -> Iterator[Ints]:
+    """T of all symbols, in chunks, so that large sources need no array of labels."""
+    for start in range(0, len(symbols), CHUNK):
+        yield design.label_of[symbols[start : start + CHUNK]]
+
+
 def _source_masses(symbols: np.ndarray, given: ArrayLike | None) -> Ints:
-    counts = np.bincount(symbols)
+    counts = np.zeros(int(symbols.max()) + 1, dtype=np.int64)
+    for start in range(0, len(symbols), CHUNK):
+        counts += np.bincount(symbols[start : start + CHUNK], minlength=len(counts))
     if given is None:
-        return counts.astype(np.int64)
+        return counts
     law = as_law(given, "the source law")
     if len(law) > MAX_ALPHABET:
         raise UsageError(f"the source law has {len(law):,} symbols; at most {MAX_ALPHABET:,} are possible")

@@ -15,7 +15,7 @@ the support (uniform over the support). Letters stand in the order of falling ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,10 +127,9 @@ def state_labels(count: int, merges: int, pair: bool) -> Ints:
     return labels
 
 
-def write_labels(coder: RangeEncoder, labels: Ints, tables: ProbabilityTables) -> None:
-    """Code labels in chunks, as `read_labels` reads them."""
-    for start in range(0, len(labels), CHUNK):
-        part = labels[start : start + CHUNK]
+def write_labels(coder: RangeEncoder, chunks: Iterable[Ints], tables: ProbabilityTables) -> None:
+    """Code labels given in chunks of `CHUNK` (the last may be shorter), as `read_labels` reads them."""
+    for part in chunks:
         coder.encode(part, np.zeros(len(part), dtype=np.uint8), tables)
 
 

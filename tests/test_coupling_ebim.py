@@ -227,8 +227,8 @@ def test_a_million_symbols_in_two_seconds():
     law /= law.sum()
     fastest = math.inf
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         encoder = greedy_ebim(law, 15.0)
-        fastest = min(fastest, time.perf_counter() - start)
+        fastest = min(fastest, time.process_time() - start)
     assert fastest < 2.0
     assert 15.0 - budget_gap_bound(law) <= encoder.rate <= 15.0

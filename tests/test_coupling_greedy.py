@@ -184,10 +184,10 @@ def test_65536_by_65536_in_a_second():
     p, q = rng.exponential(size=65536), rng.random(65536)
     p, q = p / p.sum(), q / q.sum()
     fastest = math.inf
-    for _ in range(3):  # the best of three: other work on the machine is not what is measured
-        start = time.perf_counter()
+    for _ in range(3):  # CPU time: other work on the machine is not what is measured
+        start = time.process_time()
         found = greedy_coupling(p, q)
-        fastest = min(fastest, time.perf_counter() - start)
+        fastest = min(fastest, time.process_time() - start)
     assert fastest < 1.0
     assert profile_bound(p, q) <= found.entropy <= profile_bound(p, q) + GREEDY_GAP
 
