@@ -9,8 +9,6 @@ from typing import TypeVar
 from ...errors import UsageError
 from .task import Task
 
-TRAINABLE = ("mlicv2", "secodec")
-
 Config = TypeVar("Config")
 
 
@@ -31,7 +29,7 @@ def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop:
         from .secodec import SECodecTask
 
         return SECodecTask(_preset(SECODEC_PRESETS, preset), places, batch=batch)
-    raise UsageError(f"cannot train codec '{codec}': choose one of {', '.join(TRAINABLE)}")
+    raise UsageError(f"cannot train codec '{codec}': choose mlicv2 or secodec")
 
 
 def _preset(presets: dict[str, Config], name: str) -> Config:
