@@ -145,7 +145,7 @@ def encode_to_aim(
         if aim != Aim(None, None, None, None):
             raise UsageError("give only one of --rate, -q, --size, --bpp and --psnr")
         data = codec.encode(source, **options)
-        return data, f"{len(data):,} bytes"
+        return data, f"{len(data):,} bytes{_symbol_words(codec, data)}"
     pixels = source.height * source.width if isinstance(codec, PictureCodec) else None
     if (aim.bpp is not None or aim.psnr is not None) and pixels is None:
         raise UsageError(f"--bpp and --psnr are for pictures, not for the codec {codec.name}")
@@ -171,6 +171,19 @@ def _psnr_measure(codec: Codec, source: Any) -> Callable[[bytes], float]:
     if not isinstance(codec, PictureCodec):
         raise UsageError(f"--psnr is for pictures, not for the codec {codec.name}")
     return lambda data: picture_psnr(source, codec.decode_picture(data))
+
+
+def _symbol_words(codec: Codec, data: bytes) -> str:
+    """Return what a file of symbols keeps, in bits a symbol; nothing for another codec."""
+    from ...codecs.mecb import MECBCodec
+
+    if not isinstance(codec, MECBCodec):
+        return ""
+    found = codec.summary(data)
+    return (
+        f", {found.file_bits:.4f} bit/symbol: H(T) {found.rate:.4f}, I(X;Y) {found.information:.4f} "
+        f"of H(X) {found.source_entropy:.4f}"
+    )
 
 
 def _describe(data: bytes, pixels: int | None, quality: float) -> str:
