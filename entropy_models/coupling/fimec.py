@@ -29,7 +29,8 @@ from .laws import Ints
 
 TOTAL = 1 << 40
 """What beliefs and source laws sum to."""
-CACHE_LIMIT = 1 << 15
+CACHED_NUMBERS = 1 << 21
+"""How many masses a cache of laws or couplings may hold, a few tens of megabytes."""
 Masses = tuple[list[int], list[int]]
 """Positive masses in falling order, equal ones by symbol, and their symbols."""
 
@@ -74,6 +75,8 @@ class Fimec:
         size = 1 << bits
         self._fresh: Masses = ([TOTAL // size] * size, list(range(size)))
         self._laws: dict[Hashable, Masses] = {}
+        self._law_limit = max(64, CACHED_NUMBERS // source.alphabet)
+        self._first_limit = max(16, CACHED_NUMBERS // (source.alphabet + size))
         self._first: dict[Hashable, _Cells] = {}
 
     def hide(self, values: Sequence[int], history: list[int], draw: Callable[[int], int]) -> float:
@@ -111,14 +114,14 @@ class Fimec:
             return _Cells(belief, self._law(state))
         # Every block starts from the same belief, and its first coupling is by far the largest.
         if state not in self._first:
-            if len(self._first) >= CACHE_LIMIT:
+            if len(self._first) >= self._first_limit:
                 self._first.clear()
             self._first[state] = _Cells(belief, self._law(state))
         return self._first[state]
 
     def _law(self, state: Hashable) -> Masses:
         if state not in self._laws:
-            if len(self._laws) >= CACHE_LIMIT:
+            if len(self._laws) >= self._law_limit:
                 self._laws.clear()
             self._laws[state] = sorted_support(self.source.masses(state))
         return self._laws[state]

@@ -18,7 +18,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from ...errors import UsageError
-from .fimec import CACHE_LIMIT, TOTAL
+from .fimec import CACHED_NUMBERS, TOTAL
 from .laws import Ints
 
 MAX_SYMBOLS = 1 << 22
@@ -68,7 +68,7 @@ class NgramSource:
             raise TypeError(f"a context is a tuple of symbols, not {type(state).__name__}")
         law = self._laws.get(state)
         if law is None:
-            if len(self._laws) >= CACHE_LIMIT:
+            if len(self._laws) >= max(64, CACHED_NUMBERS // self.alphabet):
                 self._laws.clear()
             law = self._laws[state] = self._interpolate(state)
         return law

@@ -103,8 +103,9 @@ def laws(
         text = reports.coupling_text(report, names, every)
     else:
         from ...entropy_models.coupling import bottleneck_coupling
+        from ...entropy_models.coupling.mecb import EncoderMethod
 
-        method = "exact" if exact else "greedy"
+        method: EncoderMethod = "exact" if exact else "greedy"
         found = bottleneck_coupling(given[0], given[1], bottleneck, method, "best")
         report = reports.bottleneck_report(given, bottleneck, found)
         text = reports.bottleneck_text(report, names, every)

@@ -25,7 +25,8 @@ from ...errors import UsageError
 from .mdp import MDP
 
 EncoderName = Literal["ebim", "quantiser"]
-CACHE_LIMIT = 1 << 14
+CACHED_NUMBERS = 1 << 23
+"""How many probabilities the cache of couplings may hold, 64 MB."""
 _NEGLIGIBLE = 1e-12
 
 
@@ -94,7 +95,7 @@ class CodingGame:
         laws = self._cache.get(key)
         if laws is None:
             laws = self._cache[key] = self._couple(self.policy[state], belief)
-            if len(self._cache) > CACHE_LIMIT:
+            if len(self._cache) * laws.size > CACHED_NUMBERS:
                 self._cache.popitem(last=False)
         return laws
 
