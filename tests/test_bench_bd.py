@@ -67,9 +67,7 @@ def points(name: str) -> Points:
     + [("BPG 4:4:4 (CompressAI)", *item) for item in AGAINST_BPG.items()],
 )
 def test_published_curves_give_the_known_bd_rates(anchor: str, name: str, percent: float) -> None:
-    tolerance = (
-        0.5 if percent == int(percent) and abs(percent) > 30 else 0.3
-    )  # some are given without a decimal
+    tolerance = 0.5 if percent == int(percent) and abs(percent) > 30 else 0.3  # some are given without a decimal
     assert delta(points(anchor), points(name)).rate_pchip == pytest.approx(percent, abs=tolerance)
 
 

@@ -10,18 +10,16 @@ from pathlib import Path
 import pytest
 from bench_helpers import save_pictures, script_codec
 
-distributed = pytest.importorskip("distributed")
-
 from bitfloor.errors import UsageError
 from bitfloor.tools.bench import run, sources, store
+
+distributed = pytest.importorskip("distributed")
 
 
 def make_plan(folder: Path, specs: list[str], qualities: tuple[float, ...]) -> run.Plan:
     kind, paths = sources.find([folder])
     good, bad = sources.open_all(paths, kind)
-    return run.make_plan(
-        kind, good, specs=specs, qualities={"": qualities}, metrics=("psnr",), bad_sources=bad
-    )
+    return run.make_plan(kind, good, specs=specs, qualities={"": qualities}, metrics=("psnr",), bad_sources=bad)
 
 
 def test_killed_worker_costs_no_measurement(tmp_path: Path) -> None:
@@ -50,9 +48,7 @@ def test_killed_worker_costs_no_measurement(tmp_path: Path) -> None:
     assert results.failed == [] and len(results.records) == 12
     for record in results.records:
         files = list(
-            (tmp_path / "out" / "files").glob(
-                f"{record['codec']}-*/{record['source']}/q{record['quality']:g}.*"
-            )
+            (tmp_path / "out" / "files").glob(f"{record['codec']}-*/{record['source']}/q{record['quality']:g}.*")
         )
         assert [file.stat().st_size for file in files] == [record["bytes"]]
     by_codec = {(r["codec"], r["source"], r["quality"]): r["metrics"]["psnr"] for r in results.records}
@@ -69,7 +65,7 @@ def test_no_scheduler_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Mon
     options = run.Options(scheduler="tcp://127.0.0.1:9", progress=False)
     with (
         run.Runner(options) as runner,
-        pytest.raises(UsageError, match="no Dask scheduler at tcp://127.0.0.1:9"),
+        pytest.raises(UsageError, match="no Dask scheduler at"),
     ):
         run.carry_out(make_plan(tmp_path, ["jpeg"], (50.0,)), store.Store(tmp_path / "out"), runner)
 

@@ -19,9 +19,7 @@ from bitfloor.tools.bench.metrics import mean_square_error, psnr_of
 from bitfloor.tools.bench.published import by_name
 
 
-@pytest.mark.parametrize(
-    "spec", ["jpeg", "webp", "avif", "jpeg2000", "jxl", "jpeg:subsampling=4:4:4+optimize=1"]
-)
+@pytest.mark.parametrize("spec", ["jpeg", "webp", "avif", "jpeg2000", "jxl", "jpeg:subsampling=4:4:4+optimize=1"])
 def test_codec_makes_a_file_that_comes_back(spec: str, tmp_path: Path) -> None:
     if spec == "jxl":
         pytest.importorskip("imagecodecs")
@@ -77,9 +75,7 @@ def test_untrained_compressai_network_through_a_file(tmp_path: Path) -> None:
     pytest.importorskip("compressai")
     source = picture(0, 100, 70)
     source.save(tmp_path / "a.png")
-    job = Job(
-        "compressai:mbt2018-mean+random=1", 1, str(tmp_path / "a.png"), "picture", ("psnr",), count_macs=True
-    )
+    job = Job("compressai:mbt2018-mean+random=1", 1, str(tmp_path / "a.png"), "picture", ("psnr",), count_macs=True)
     record = measure(job).record
     assert record["status"] == "ok", record
     assert (record["width"], record["height"]) == (100, 70)

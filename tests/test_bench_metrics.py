@@ -93,9 +93,7 @@ def test_si_sdr_of_orthogonal_noise_is_its_power_ratio() -> None:
 
 def test_log_mel_distance_of_a_gain_is_that_gain_in_decibels() -> None:
     noise = np.random.default_rng(0).normal(0, 0.2, 16000)
-    assert sound_metrics.log_mel_distance(noise, noise / 2, 16000) == pytest.approx(
-        20 * math.log10(2), abs=1e-9
-    )
+    assert sound_metrics.log_mel_distance(noise, noise / 2, 16000) == pytest.approx(20 * math.log10(2), abs=1e-9)
     assert sound_metrics.log_mel_distance(noise, noise, 16000) == 0
 
 

@@ -77,16 +77,12 @@ def test_report_names_nothing_outside_itself(report: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_is_drawn_without_errors_in_both_themes(
-    report: Path, browser: chromium.Browser, scheme: str
-) -> None:
+def test_page_is_drawn_without_errors_in_both_themes(report: Path, browser: chromium.Browser, scheme: str) -> None:
     browser.prefer(scheme)
     browser.open(report)
     assert browser.run("return document.documentElement.dataset.ready") == "yes"
     assert browser.errors() == []
-    assert (
-        browser.run("return document.querySelectorAll('#rd path').length") >= 3 + 5
-    )  # measured and drawn published
+    assert browser.run("return document.querySelectorAll('#rd path').length") >= 3 + 5  # measured and drawn published
     rows = browser.run("return [...document.querySelectorAll('#bd tbody tr')].map((r) => r.cells.length)")
     assert len(rows) >= 30
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
@@ -118,9 +114,7 @@ def test_controls_work(report: Path, browser: chromium.Browser) -> None:
     browser.run(click, "#legend button")
     assert browser.run("return document.querySelectorAll('#rd path').length") == before - 1
     browser.run("const s = document.querySelector('#anchor'); s.value = 'webp'; s.onchange()")
-    names = browser.run(
-        "return [...document.querySelectorAll('#bd tbody tr')].map((r) => r.cells[0].textContent)"
-    )
+    names = browser.run("return [...document.querySelectorAll('#bd tbody tr')].map((r) => r.cells[0].textContent)")
     assert "webp" not in names and "jpeg" in names
     browser.run(click, "#theme")
     assert browser.run("return document.documentElement.dataset.theme") in ("light", "dark")
@@ -128,9 +122,7 @@ def test_controls_work(report: Path, browser: chromium.Browser) -> None:
 
 def test_slider_divides_two_codecs_at_nearly_the_same_rate(report: Path, browser: chromium.Browser) -> None:
     browser.open(report)
-    texts = browser.run(
-        "return ['left', 'right'].map((n) => document.querySelector(`#v-${n}-text`).textContent)"
-    )
+    texts = browser.run("return ['left', 'right'].map((n) => document.querySelector(`#v-${n}-text`).textContent)")
     rates = [float(text.split(": ")[1].split(" bpp")[0]) for text in texts]
     assert texts[0] != texts[1] and rates[0] == pytest.approx(rates[1], rel=0.12)
     browser.run("document.querySelector('#viewer-section').scrollIntoView()")

@@ -66,9 +66,7 @@ def test_infinite_psnr_stays_infinite_through_the_store(tmp_path: Path) -> None:
     kept = store.Store(tmp_path)
     kept.save(key, {"status": "ok", "rate": 1.0, "metrics": {"psnr": math.inf}}, b"data", ".x")
     loaded = kept.load(key)
-    assert loaded is not None and summary.summarise("picture", [loaded]).curves[0].metrics["psnr"] == [
-        math.inf
-    ]
+    assert loaded is not None and summary.summarise("picture", [loaded]).curves[0].metrics["psnr"] == [math.inf]
     assert kept.load(store.Key("a", "2", 5, "x", "00", ("psnr",))) is None
 
 
@@ -80,10 +78,7 @@ def test_bad_codecs_and_bad_pictures_are_reported(tmp_path: Path) -> None:
     Image.new("I;16", (200, 200)).save(folder / "deep.png")
     keep = "Image.open(sys.argv[1]).save(sys.argv[2], 'PNG')"
     specs = [
-        "exec:"
-        + script_codec(
-            tmp_path, "smaller", "Image.open(sys.argv[1]).resize((9, 9)).save(sys.argv[2], 'PNG')"
-        ),
+        "exec:" + script_codec(tmp_path, "smaller", "Image.open(sys.argv[1]).resize((9, 9)).save(sys.argv[2], 'PNG')"),
         "exec:" + script_codec(tmp_path, "garbage", "open(sys.argv[2], 'wb').write(b'garbage')"),
         "exec:" + script_codec(tmp_path, "silent", "pass"),
         "exec:" + script_codec(tmp_path, "angry", "sys.exit('no, not this one')"),
@@ -96,9 +91,7 @@ def test_bad_codecs_and_bad_pictures_are_reported(tmp_path: Path) -> None:
     errors = {r["codec"]: r.get("error", "") for r in results.records}
     assert errors["smaller"] == "ValueError: smaller returned 9x9 pixels for a picture of 192x176"
     assert (
-        "cannot identify" in errors["garbage"]
-        or "JPEG XL" in errors["garbage"]
-        or "jxl" in errors["garbage"].lower()
+        "cannot identify" in errors["garbage"] or "JPEG XL" in errors["garbage"] or "jxl" in errors["garbage"].lower()
     )
     assert "wrote no file" in errors["silent"]
     assert "exited with 1: no, not this one" in errors["angry"]
@@ -179,9 +172,7 @@ def test_interrupted_command_resumes(tmp_path: Path) -> None:
     choose = ("psnr", "ms_ssim", "ssimulacra2")
     from bitfloor.tools.bench.metrics import choose_metrics
 
-    plan = run.Plan(
-        plan.kind, plan.sources, plan.codecs, plan.qualities, choose_metrics(choose[:0]), plan.bad_sources
-    )
+    plan = run.Plan(plan.kind, plan.sources, plan.codecs, plan.qualities, choose_metrics(choose[:0]), plan.bad_sources)
     assert carry_out(plan, store.Store(out)).reused == done
 
 
@@ -268,6 +259,4 @@ def test_peak_memory_sees_a_big_buffer(tmp_path: Path) -> None:
     small = memory.peak_mib(memory.start())
     assert small is not None and small < 10
     picture(0).save(tmp_path / "a.png")
-    assert (
-        measure(Job("jpeg", 50, str(tmp_path / "a.png"), "picture", ("psnr",))).record["encode_peak_mib"] < 20
-    )
+    assert measure(Job("jpeg", 50, str(tmp_path / "a.png"), "picture", ("psnr",))).record["encode_peak_mib"] < 20

@@ -68,9 +68,7 @@ def ordered(curve: Points) -> tuple[list[float], list[float]]:
     """
     pairs = sorted((r, q) for r, q in zip(curve.rate, curve.quality, strict=True) if math.isfinite(q))
     if len(pairs) < LEAST_POINTS:
-        raise BjontegaardError(
-            f"{curve.name} has {len(pairs)} points: a BD-rate needs at least {LEAST_POINTS}"
-        )
+        raise BjontegaardError(f"{curve.name} has {len(pairs)} points: a BD-rate needs at least {LEAST_POINTS}")
     for (rate, quality), (next_rate, next_quality) in pairwise(pairs):
         if next_rate <= rate or next_quality <= quality:
             raise BjontegaardError(

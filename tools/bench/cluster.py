@@ -21,9 +21,7 @@ def _client(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise UsageError(
-            "--scheduler needs the package distributed: pip install 'bitfloor[cluster]'"
-        ) from None
+        raise UsageError("--scheduler needs the package distributed: pip install 'bitfloor[cluster]'") from None
     try:
         return Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UsageError
-from .codec_external import run
-from .codecs import BenchCodec, register
+from .codec_external import ProgramCodec
+from .codecs import register
 from .sounds import Sound
 
 RATE = 8000
@@ -21,7 +21,7 @@ MODES = {3200: "3200", 2400: "2400", 1600: "1600", 1400: "1400", 1300: "1300", 1
 
 
 @register("codec2")
-class Codec2(BenchCodec):
+class Codec2(ProgramCodec):
     """One of Codec 2's fixed modes; quality is its bit rate."""
 
     kind = "sound"
@@ -52,11 +52,11 @@ class Codec2(BenchCodec):
         if int(quality) not in MODES:
             raise UsageError(f"codec2: {quality:g} is no mode; choose of {', '.join(map(str, MODES))} bit/s")
         self._mode = MODES[int(quality)]
-        run(["c2enc", self._mode, str(source), str(path)])
+        self.run_encoder(["c2enc", self._mode, str(source), str(path)])
 
     def decode(self, path: Path, folder: Path) -> Path:
         """Run c2dec in the mode of the last `encode`, which the stream itself does not name."""
-        run(["c2dec", self._mode, str(path), str(folder / "decoded.raw")])
+        self.run_decoder(["c2dec", self._mode, str(path), str(folder / "decoded.raw")])
         return folder / "decoded.raw"
 
     def collect(self, decoded: Path) -> Sound:

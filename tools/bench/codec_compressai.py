@@ -91,9 +91,7 @@ class CompressAI(BenchCodec):
         """CompressAI's version and where the weights come from."""
         from importlib.metadata import version
 
-        return (
-            f"compressai {version('compressai')}, {self.metric}, {'random' if self.random else 'zoo'} weights"
-        )
+        return f"compressai {version('compressai')}, {self.metric}, {'random' if self.random else 'zoo'} weights"
 
     def _weights(self, quality: int) -> Any:
         import torch
@@ -113,9 +111,7 @@ class CompressAI(BenchCodec):
 
         if self._loaded[0] != quality:
             if quality not in self.urls:
-                raise UsageError(
-                    f"{self.name}: quality {quality} is none of {', '.join(map(str, self.urls))}"
-                )
+                raise UsageError(f"{self.name}: quality {quality} is none of {', '.join(map(str, self.urls))}")
             if self.random:
                 torch.manual_seed(quality)
                 network = self.zoo.model_architectures[self.name](*self.zoo.cfgs[self.name][quality])

@@ -66,9 +66,7 @@ def run(arguments: Sequence[str]) -> float | None:
     """
     with tempfile.TemporaryFile() as errors:
         try:
-            process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors
-            )
+            process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors)
         except OSError as error:
             raise UsageError(f"cannot run {arguments[0]!r}: {error.strerror}") from None
         peak = _wait(process)
@@ -90,8 +88,27 @@ def _wait(process: subprocess.Popen[bytes]) -> float | None:
     return float(usage.ru_maxrss) / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
+class ProgramCodec(BenchCodec):
+    """A codec whose encoder, or decoder too, is a program; keeps what memory each took."""
+
+    _encode_peak: float | None = None
+    _decode_peak: float | None = None
+
+    def run_encoder(self, arguments: Sequence[str]) -> None:
+        """Run the encoder's program."""
+        self._encode_peak = run(arguments)
+
+    def run_decoder(self, arguments: Sequence[str]) -> None:
+        """Run the decoder's program."""
+        self._decode_peak = run(arguments)
+
+    def children_peak_mib(self) -> tuple[float | None, float | None]:
+        """Peak memory of the programs' processes; None for a part that no program does."""
+        return self._encode_peak, self._decode_peak
+
+
 @register("exec")
-class ExternalCodec(BenchCodec):
+class ExternalCodec(ProgramCodec):
     """An encoder and a decoder that are programs; their start-up counts in the times."""
 
     default_qualities = (10, 30, 50, 70, 90)
@@ -101,7 +118,6 @@ class ExternalCodec(BenchCodec):
         super().__init__(spec)
         self.name, self.encoder, self.decoder = split_template(options)
         self.suffix = ending(self.encoder, "out", ".bin")
-        self._peaks: list[float | None] = [None, None]
 
     @property
     def label(self) -> str:
@@ -125,7 +141,7 @@ class ExternalCodec(BenchCodec):
 
     def encode(self, source: Path, path: Path, quality: float) -> None:
         """Run the encoder."""
-        self._peaks[0] = run(fill(self.encoder, source, path, quality))
+        self.run_encoder(fill(self.encoder, source, path, quality))
         if not path.is_file():
             raise RuntimeError("the encoder exited well but wrote no file")
 
@@ -136,7 +152,7 @@ class ExternalCodec(BenchCodec):
         kind = ".wav" if self.kind == "sound" else ".png"
         target = folder / f"decoded{ending(self.decoder, 'out', kind)}"
         target.unlink(missing_ok=True)
-        self._peaks[1] = run(fill(self.decoder, path, target, 0))
+        self.run_decoder(fill(self.decoder, path, target, 0))
         return target
 
     def collect(self, decoded: Path) -> Any:
@@ -152,8 +168,3 @@ class ExternalCodec(BenchCodec):
             from .codec_jpegxl import libjxl
 
             return Image.fromarray(libjxl().jpegxl_decode(decoded.read_bytes())).convert("RGB")
-
-    def children_peak_mib(self) -> tuple[float, float] | None:
-        """Peak memory of the encoder's and the decoder's process."""
-        encode, decode = self._peaks
-        return None if encode is None or decode is None else (encode, decode)

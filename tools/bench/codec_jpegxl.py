@@ -48,9 +48,7 @@ class JpegXl(BenchCodec):
     @property
     def version(self) -> str:
         """Version of libjxl and the effort."""
-        return (
-            f"{self.library.jpegxl_version()} by imagecodecs {self.library.__version__}, effort={self.effort}"
-        )
+        return f"{self.library.jpegxl_version()} by imagecodecs {self.library.__version__}, effort={self.effort}"
 
     def encode(self, source: Image.Image, path: Path, quality: float) -> None:
         """Write `path` as a bare lossy code stream."""

@@ -9,15 +9,15 @@ from pathlib import Path
 import soundfile
 
 from ...errors import UsageError
-from .codec_external import run
-from .codecs import BenchCodec, register
+from .codec_external import ProgramCodec
+from .codecs import register
 from .sounds import Sound, read_sound
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 LIBSNDFILE_KBPS = (6.0, 256.0)  # what its compression levels 1 and 0 mean for a mono Opus file
 
 
-class OpusCodec(BenchCodec):
+class OpusCodec(ProgramCodec):
     """What both ways to Opus share."""
 
     kind = "sound"
@@ -58,9 +58,7 @@ class OpusEnc(OpusCodec):
     def __init__(self, spec: str, options: str = "") -> None:
         super().__init__(spec, options)
         if shutil.which("opusenc") is None:
-            raise UsageError(
-                "the program opusenc is not installed (Debian: opus-tools); 'opus' needs no program"
-            )
+            raise UsageError("the program opusenc is not installed (Debian: opus-tools); 'opus' needs no program")
 
     @property
     def version(self) -> str:
@@ -75,5 +73,5 @@ class OpusEnc(OpusCodec):
 
     def encode(self, source: Path, path: Path, quality: float) -> None:
         """Run opusenc."""
-        run(["opusenc", "--quiet", "--speech", "--comp", "10", "--padding", "0", "--discard-comments",
+        self.run_encoder(["opusenc", "--quiet", "--speech", "--comp", "10", "--padding", "0", "--discard-comments",
              "--bitrate", f"{quality:g}", str(source), str(path)])  # fmt: skip

@@ -79,9 +79,9 @@ class BenchCodec(ABC):
         """The `torch.nn.Module`s of a learned codec, whose parameters and MACs are counted."""
         return []
 
-    def children_peak_mib(self) -> tuple[float, float] | None:
-        """Peak memory of the child processes that the last encode and decode ran in, in MiB, if they did."""
-        return None
+    def children_peak_mib(self) -> tuple[float | None, float | None]:
+        """Peak memory in MiB of the child process in which the last encode, and decode, ran; None for neither."""
+        return None, None
 
 
 Factory = Callable[[str, str], BenchCodec]

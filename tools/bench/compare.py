@@ -51,9 +51,7 @@ def read_curves(path: Path) -> list[Curve]:
     except OSError as error:
         raise UnreadableInputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise UnreadableInputError(
-            f"{path} is no summary of a benchmark and no result file of CompressAI"
-        ) from None
+        raise UnreadableInputError(f"{path} is no summary of a benchmark and no result file of CompressAI") from None
 
 
 def _floats(values: Any) -> list[float | None]:
@@ -63,27 +61,21 @@ def _floats(values: Any) -> list[float | None]:
 def _ours(entry: dict[str, Any]) -> Curve:
     metrics = {name: _floats(values) for name, values in entry["metrics"].items()}
     costs = {name: _floats(values) for name, values in entry["costs"].items()}
-    return Curve(
-        entry["name"], entry["version"], entry["quality"], [float(r) for r in entry["rate"]], metrics, costs
-    )
+    return Curve(entry["name"], entry["version"], entry["quality"], [float(r) for r in entry["rate"]], metrics, costs)
 
 
 def _compressai(data: dict[str, Any]) -> Curve:
     results = data["results"]
     rate = [float(value) for value in results["bpp"]]
     metrics = {
-        _OURS.get(k, k): _floats(v)
-        for k, v in results.items()
-        if k not in ("bpp", "quality") and k not in _COSTS
+        _OURS.get(k, k): _floats(v) for k, v in results.items() if k not in ("bpp", "quality") and k not in _COSTS
     }
     costs = {ours: _floats(results[theirs]) for theirs, ours in _COSTS.items() if theirs in results}
     quality = [float(q) for q in results.get("quality", range(1, len(rate) + 1))]
     return Curve(str(data["name"]), str(data.get("description", "")), quality, rate, metrics, costs)
 
 
-def compare(
-    old: Sequence[Curve], new: Sequence[Curve], allowed: Tolerances, metrics: Sequence[str]
-) -> list[Change]:
+def compare(old: Sequence[Curve], new: Sequence[Curve], allowed: Tolerances, metrics: Sequence[str]) -> list[Change]:
     """Every change from `old` to `new`, codec by codec; what is gone is beyond tolerance."""
     changes = []
     after = {curve.name: curve for curve in new}

@@ -44,13 +44,9 @@ def write_averages(path: Path, curves: Sequence[Curve], rate_unit: str) -> None:
         writer.writerow(["codec", "quality", rate_unit, *metrics, *TIMES])
         for curve in curves:
             for i, quality in enumerate(curve.quality):
-                columns = [curve.metrics.get(name, []) for name in metrics] + [
-                    curve.costs[name] for name in TIMES
-                ]
+                columns = [curve.metrics.get(name, []) for name in metrics] + [curve.costs[name] for name in TIMES]
                 values = [column[i] if i < len(column) else None for column in columns]
-                writer.writerow(
-                    [curve.name, quality, curve.rate[i], *("" if v is None else v for v in values)]
-                )
+                writer.writerow([curve.name, quality, curve.rate[i], *("" if v is None else v for v in values)])
 
 
 def compressai_results(curve: Curve, rate_name: str = "bpp") -> dict[str, Any]:

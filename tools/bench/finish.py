@@ -79,17 +79,13 @@ def relate(plan: Plan, summary: Summary, wanted: Presentation) -> Context:
                 + ("read them with care" if curves else "they are left out")
             )
     by_name = {curve.name.lower(): curve for curve in [*curves, *summary.curves]}  # the measured one wins
-    names = list(wanted.anchors) or (
-        [DEFAULT_ANCHOR] if curves else [curve.name for curve in summary.curves[:1]]
-    )
+    names = list(wanted.anchors) or ([DEFAULT_ANCHOR] if curves else [curve.name for curve in summary.curves[:1]])
     for name in names:
         if name.lower() not in by_name and wanted.published != "never" and plan.kind == "picture":
             by_name[name.lower()] = published.by_name(name)
             notes.append(f"{name} is a published curve over Kodak, which this run is not")
         elif name.lower() not in by_name:
-            raise UsageError(
-                f"no curve is called {name!r}; choose of {', '.join(c.name for c in by_name.values())}"
-            )
+            raise UsageError(f"no curve is called {name!r}; choose of {', '.join(c.name for c in by_name.values())}")
     return Context(summary, curves, [by_name[name.lower()] for name in names], notes)
 
 
@@ -115,9 +111,7 @@ def finish(plan: Plan, results: Results, store: Store, runner: Runner, wanted: P
         if any(curve.points(metric) for curve in summary.curves):
             many = f"mean over {len(summary.sources)} {plan.kind}{'s' if len(summary.sources) != 1 else ''}"
             plot(summary.curves, drawn, metric, folder / f"rd-{metric}", rate_unit=unit, title=many)
-    viewer = (
-        Viewer(plan, store, runner, results.records).entries(wanted.viewer) if plan.kind == "picture" else []
-    )
+    viewer = Viewer(plan, store, runner, results.records).entries(wanted.viewer) if plan.kind == "picture" else []
     others = [curve for curve in [*summary.curves, *drawn] if curve.name not in tables]
     every = {**tables, **{curve.name: context.rows(curve) for curve in others}}
     page = Report(

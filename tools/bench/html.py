@@ -57,18 +57,14 @@ def _warnings(summary: Summary, failed: int) -> list[str]:
     found = [f"left out of every average: {source} ({reason})" for source, reason in summary.excluded.items()]
     found += [f"failed on every {summary.kind}: {point}" for point in summary.dropped]
     return found + (
-        [f"{failed} measurements failed; their reasons stand in the table of each {summary.kind}"]
-        if failed
-        else []
+        [f"{failed} measurements failed; their reasons stand in the table of each {summary.kind}"] if failed else []
     )
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {cpu_name()}"
     facts = [("averages", AVERAGING), ("machine", machine)]
-    facts.append(
-        ("timing", f"{report.workers} measurements at a time; they share the machine when there are several")
-    )
+    facts.append(("timing", f"measurements at a time: {report.workers}; several share the machine"))
     facts += [(curve.name, curve.version) for curve in report.summary.curves]
     return facts + [("note", note) for note in report.notes]
 
@@ -121,14 +117,11 @@ def write_report(path: Path, report: Report) -> None:
     """Write the page."""
     folder = files(__package__) / "report"
     parts = {
-        name: (folder / name).read_text(encoding="utf-8")
-        for name in ("page.html", "style.css", "plot.js", "page.js")
+        name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "plot.js", "page.js")
     }
     data = page_data(report)
     # "<" never stands in the data as such, so that no text of it can end the script element
     inline = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = (
-        parts["page.html"].replace("{{title}}", str(data["title"])).replace("{{style}}", parts["style.css"])
-    )
+    page = parts["page.html"].replace("{{title}}", str(data["title"])).replace("{{style}}", parts["style.css"])
     page = page.replace("{{script}}", parts["plot.js"] + parts["page.js"]).replace("{{data}}", inline)
     path.write_text(page, encoding="utf-8")

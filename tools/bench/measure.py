@@ -59,9 +59,7 @@ def read_picture(data: bytes, name: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.mode not in _EIGHT_BIT:
-                raise UnreadableInputError(
-                    f"{name}: mode {image.mode} is not 8 bits a sample, the benchmark's measure"
-                )
+                raise UnreadableInputError(f"{name}: mode {image.mode} is not 8 bits a sample, the benchmark's measure")
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadableInputError(f"cannot read {name} as a picture: {error}") from None
@@ -141,13 +139,11 @@ def _measure(job: Job, folder: Path) -> Outcome:
         _warm.add(codec.spec)
     _, encode_first, encode_peak = _watched(encode)
     raw, decode_first, decode_peak = _watched(decode)
-    record: Record = dict(
-        zip(
-            ("encode_peak_mib", "decode_peak_mib"),
-            codec.children_peak_mib() or (encode_peak, decode_peak),
-            strict=True,
-        )
-    )
+    child_encode_peak, child_decode_peak = codec.children_peak_mib()
+    record: Record = {
+        "encode_peak_mib": encode_peak if child_encode_peak is None else child_encode_peak,
+        "decode_peak_mib": decode_peak if child_decode_peak is None else child_decode_peak,
+    }
     data = path.read_bytes()
     if not data:
         raise ValueError(f"{codec.label} wrote an empty file")
@@ -181,9 +177,7 @@ def lossless(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _network_size(
-    codec: BenchCodec, encode: Callable[[], Any], decode: Callable[[], Any], source: Any
-) -> Record:
+def _network_size(codec: BenchCodec, encode: Callable[[], Any], decode: Callable[[], Any], source: Any) -> Record:
     """Parameters, and multiply-adds of every convolution and matrix product of one encode and one decode."""
     modules = codec.networks()
     if not modules:

@@ -69,9 +69,7 @@ def choose_metrics(names: tuple[str, ...] | None) -> tuple[str, ...]:
     if unknown:
         raise UsageError(f"there is no metric {unknown[0]!r}; choose of {', '.join(PICTURE_METRICS)}")
     if names and missing:
-        raise UsageError(
-            f"{missing[0]} needs a package: pip install {packages[missing[0]].replace('_', '-')}"
-        )
+        raise UsageError(f"{missing[0]} needs a package: pip install {packages[missing[0]].replace('_', '-')}")
     return tuple(name for name in chosen if name not in missing)
 
 

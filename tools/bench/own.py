@@ -1,4 +1,7 @@
-"""bitfloor's own codecs, by the package's registry, in the benchmark's interface."""
+"""bitfloor's own codecs, by the package's registry, in the benchmark's interface.
+
+A codec of sounds takes (samples, rate), mono float32 in -1..1 with its rate in Hz, and decodes to the same.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from PIL import Image
 from ...codecs import registry
 from ...codecs.container import unpack
 from .codecs import BenchCodec, parse_options
+from .sounds import Sound
 
 
 def own_names() -> list[str]:
@@ -20,7 +24,7 @@ def own_names() -> list[str]:
 
 
 class OwnCodec(BenchCodec):
-    """A codec of this package; `effort=N` after the colon is passed on to its encoder."""
+    """A codec of this package; after the colon `effort=N` for its encoder, `model=NAME` for another model."""
 
     suffix = ".bf"
     default_qualities = (1, 15, 29, 43, 57, 71, 86, 100)
@@ -32,8 +36,8 @@ class OwnCodec(BenchCodec):
 
         entry = registry.by_name(spec.partition(":")[0])
         self.kind = "sound" if entry.kind == "sound" else "picture"
-        self.options = parse_options(spec, options, {"effort": int})
-        self.codec: Any = load(entry.name)
+        self.options = parse_options(spec, options, {"effort": int, "model": str})
+        self.codec: Any = load(entry.name, self.options.pop("model", None))
         self.package_version = __version__
 
     @property
@@ -51,15 +55,24 @@ class OwnCodec(BenchCodec):
     def _least_source(self) -> Any:
         if self.kind == "picture":
             return Image.new("RGB", (16, 16))
-        return np.zeros(16000, np.float32)
+        return np.zeros(16000, np.float32), 16000
 
     def encode(self, source: Any, path: Path, quality: float) -> None:
         """Write the codec's file."""
+        if self.kind == "sound":
+            source = (source.samples, source.rate)
         path.write_bytes(self.codec.encode(source, quality=quality, **self.options))
 
     def decode(self, path: Path, folder: Path) -> Any:
         """Read the codec's file."""
         return self.codec.decode(path.read_bytes())
+
+    def collect(self, decoded: Any) -> Any:
+        """A picture as it is, a sound from its (samples, rate)."""
+        if self.kind == "picture":
+            return decoded
+        samples, rate = decoded
+        return Sound(np.asarray(samples, dtype=np.float32).reshape(-1), int(rate))
 
     def networks(self) -> list[Any]:
         """Every torch module that the codec holds, itself or in an object it holds; none inside another."""

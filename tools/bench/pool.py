@@ -64,11 +64,7 @@ class _Worker(Generic[J, R]):
     def stop(self) -> None:
         self.pipe.close()
         with suppress(ProcessLookupError, PermissionError):
-            if (
-                hasattr(os, "killpg")
-                and self.process.pid
-                and os.getpgid(self.process.pid) == self.process.pid
-            ):
+            if hasattr(os, "killpg") and self.process.pid and os.getpgid(self.process.pid) == self.process.pid:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()

@@ -86,9 +86,7 @@ def make_plan(
             raise UsageError(f"two codecs are called {label!r}: name one of them with --exec 'NAME: …'")
     for name in qualities:
         if name and name not in labels:
-            raise UsageError(
-                f"-q {name}=…: no codec of this run is called {name!r} (they are {', '.join(labels)})"
-            )
+            raise UsageError(f"-q {name}=…: no codec of this run is called {name!r} (they are {', '.join(labels)})")
     default = qualities.get("")
     chosen = {c.label: qualities.get(c.label) or default or c.default_qualities for c in codecs}
     for codec in codecs:
@@ -153,9 +151,7 @@ def carry_out(plan: Plan, store: Store, runner: Runner) -> Results:
             todo[job] = codec, key
         counted.add(codec.label)
     reused = len(found)
-    bar = tqdm(
-        total=len(todo) + reused, initial=reused, unit="file", disable=not options.progress, smoothing=0.05
-    )
+    bar = tqdm(total=len(todo) + reused, initial=reused, unit="file", disable=not options.progress, smoothing=0.05)
     with bar:
         for job, outcome in runner.outcomes(list(todo)):
             codec, key = todo[job]

@@ -47,9 +47,7 @@ def mel_filters(bands: int, bins: int, rate: int) -> np.ndarray:
 def log_mel(samples: np.ndarray, rate: int) -> np.ndarray:
     """Log-mel spectrogram in dB, (frames, 80): 1024-sample Hann windows every 256 samples, floor -100 dB."""
     window = np.hanning(1025)[:-1]
-    padded = np.pad(
-        samples.astype(np.float64), (512, 512), mode="reflect" if len(samples) > 512 else "constant"
-    )
+    padded = np.pad(samples.astype(np.float64), (512, 512), mode="reflect" if len(samples) > 512 else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, 1024)[::256]
     power = np.abs(np.fft.rfft(frames * window)) ** 2 / np.sum(window) ** 2
     return 10 * np.log10(np.maximum(power @ mel_filters(80, 513, rate).T, 1e-10))
@@ -77,9 +75,7 @@ def _visqol(reference: np.ndarray, estimate: np.ndarray) -> float:
 
     api = VisqolApi()
     api.create(mode="speech")
-    return float(
-        api.measure_from_arrays(reference.astype(np.float64), estimate.astype(np.float64), RATE).moslqo
-    )
+    return float(api.measure_from_arrays(reference.astype(np.float64), estimate.astype(np.float64), RATE).moslqo)
 
 
 def measure_sound(a: Sound, b: Sound, metrics: tuple[str, ...]) -> dict[str, float | None]:

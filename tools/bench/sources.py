@@ -72,9 +72,7 @@ def open_all(paths: Iterable[Path], kind: Kind) -> tuple[list[Source], list[tupl
             bad.append((path, str(error)))
             continue
         sha256 = digest(path.read_bytes())
-        good.setdefault(
-            sha256, Source(path, f"{slug(path.stem)}-{sha256[:6]}", sha256, content_digest(content))
-        )
+        good.setdefault(sha256, Source(path, f"{slug(path.stem)}-{sha256[:6]}", sha256, content_digest(content)))
     return list(good.values()), bad
 
 

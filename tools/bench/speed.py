@@ -27,9 +27,7 @@ LEARNED = (
     "compressai:cheng2020-anchor+random=1",
 )
 DEFAULT_CODECS = (*LEARNED, "avif", "webp")
-_START = (
-    "import sys; from bitfloor.tools.bench.codecs import make; make(sys.argv[1]).load(float(sys.argv[2]))"
-)
+_START = "import sys; from bitfloor.tools.bench.codecs import make; make(sys.argv[1]).load(float(sys.argv[2]))"
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,5 @@ def table(speeds: Sequence[Speed], threads: int) -> list[str]:
             first = name == "encode"
             start = f"{speed.start_s:9.3f}" if first else " " * 9
             parts = "".join(f" {seconds[part]:16.4f}" for part in PARTS) if speed.divided else "  (one part)"
-            lines.append(
-                f"{speed.codec if first else '':<{width}}  {start}  {name:<6} {seconds['total']:9.4f}{parts}"
-            )
+            lines.append(f"{speed.codec if first else '':<{width}}  {start}  {name:<6} {seconds['total']:9.4f}{parts}")
     return lines

@@ -16,9 +16,7 @@ from .bd import Points
 from .measure import Record
 from .store import number
 
-AVERAGING = (
-    "each point is the mean quality at the mean rate, over the same pictures or sounds for every codec"
-)
+AVERAGING = "each point is the mean quality at the mean rate, over the same pictures or sounds for every codec"
 TIMES = ("encode_s", "decode_s", "encode_peak_mib", "decode_peak_mib")
 
 
@@ -37,9 +35,7 @@ class Curve:
 
     def points(self, metric: str) -> Points | None:
         """The curve of one metric; None where no point has it."""
-        pairs = [
-            (r, q) for r, q in zip(self.rate, self.metrics.get(metric, []), strict=False) if q is not None
-        ]
+        pairs = [(r, q) for r, q in zip(self.rate, self.metrics.get(metric, []), strict=False) if q is not None]
         return Points(self.name, [r for r, _ in pairs], [q for _, q in pairs]) if pairs else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,9 +66,7 @@ def summarise(kind: str, records: Sequence[Record], bad: Mapping[str, str] | Non
     """Average the records; `bad` names inputs that could not even be read, with the reason."""
     excluded = dict(bad or {})
     alive = {(r["codec"], r["quality"]) for r in records if r["status"] == "ok"}
-    dropped = sorted(
-        {f"{r['codec']} q={r['quality']:g}" for r in records if (r["codec"], r["quality"]) not in alive}
-    )
+    dropped = sorted({f"{r['codec']} q={r['quality']:g}" for r in records if (r["codec"], r["quality"]) not in alive})
     live = [record for record in records if (record["codec"], record["quality"]) in alive]
     for record in live:
         if record["status"] != "ok":

@@ -113,9 +113,7 @@ class Viewer:
         records = [record for record in self.records if record["source"] == source.name]
         for target in target_rates(records):
             for codec in self.plan.codecs:
-                points = {
-                    record["quality"]: record["rate"] for record in records if record["codec"] == codec.label
-                }
+                points = {record["quality"]: record["rate"] for record in records if record["codec"] == codec.label}
                 yield Task(codec, source, target, points)
 
     def _entry(self, source: Source, items: Sequence[tuple[Task, dict[str, Any] | None]]) -> dict[str, Any]:
@@ -140,9 +138,7 @@ class Viewer:
         for codec, source, quality in wanted:
             key = self._key(codec, source, quality)
             if keep or self.store.load(key) is None:
-                job = Job(
-                    codec.spec, quality, str(source.path), "picture", self.plan.metrics, 1, keep_decoded=keep
-                )
+                job = Job(codec.spec, quality, str(source.path), "picture", self.plan.metrics, 1, keep_decoded=keep)
                 jobs[job] = codec, key
         fresh: dict[Key, Outcome] = {}
         for job, outcome in self.runner.outcomes(list(jobs)):
@@ -151,8 +147,7 @@ class Viewer:
             if self.store.load(key) is None:
                 self.store.save(key, outcome.record, outcome.data, codec.suffix)
         return [
-            fresh.get(key) or self._stored(key, codec)
-            for codec, key in ((c, self._key(c, s, q)) for c, s, q in wanted)
+            fresh.get(key) or self._stored(key, codec) for codec, key in ((c, self._key(c, s, q)) for c, s, q in wanted)
         ]
 
     def _stored(self, key: Key, codec: BenchCodec) -> Outcome:
@@ -183,11 +178,7 @@ def _item(task: Task, outcome: Outcome, native: bool) -> dict[str, Any] | None:
     if record["status"] != "ok":
         return None
     metrics = record["metrics"]
-    uri = (
-        data_uri(outcome.data, NATIVE[task.codec.suffix])
-        if native
-        else data_uri(outcome.decoded, "image/webp")
-    )
+    uri = data_uri(outcome.data, NATIVE[task.codec.suffix]) if native else data_uri(outcome.decoded, "image/webp")
     kept = {"quality": task.best, "rate": record["rate"], "bytes": record["bytes"], "uri": uri}
     return {"codec": task.codec.label, **kept, "psnr": metrics.get("psnr"), "ms_ssim": metrics.get("ms_ssim")}
 
