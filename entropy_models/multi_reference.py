@@ -149,7 +149,7 @@ class MultiReferenceModel(nn.Module):
         done: list[Tensor] = []
         start = 0
         for index, channels in enumerate(self.groups):
-            model = self.models[index]
+            model = self.group_model(index)
             state = quality.group(start, start + channels)
             gathered = model.gather(hyper, done)
             anchors = self._pass(index, ANCHOR, model.anchor_head, pack(gathered, ANCHOR), state, coder)
@@ -158,6 +158,13 @@ class MultiReferenceModel(nn.Module):
             done.append(merge(anchors, others))
             start += channels
         return torch.cat(done, -1)
+
+    def group_model(self, index: int) -> GroupModel:
+        """The contexts and heads of one group."""
+        model = self.models[index]
+        if not isinstance(model, GroupModel):
+            raise TypeError("models holds GroupModel only")
+        return model
 
     @staticmethod
     def _pass(

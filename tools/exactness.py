@@ -38,7 +38,7 @@ SETTINGS = (
     Setting("1 thread", {"OMP_NUM_THREADS": "1"}),
     Setting("2 threads", {"OMP_NUM_THREADS": "2"}),
     Setting("oneDNN off", switches=("no-mkldnn",)),
-    Setting("channels last", switches=("channels-last",)),
+    Setting("column-major weights", switches=("transposed",)),
     Setting("aten default", {"ATEN_CPU_CAPABILITY": "default"}),
     Setting("aten avx2", {"ATEN_CPU_CAPABILITY": "avx2"}),
     Setting("aten avx512", {"ATEN_CPU_CAPABILITY": "avx512"}),
@@ -95,7 +95,7 @@ def command(pictures: tuple[Path, ...], quality: float, pythons: tuple[str, ...]
         hashes = matrix(pictures, quality, settings, Path(folder))
     for name, row in hashes.items():
         digest = hashlib.sha256("".join(row[k] for k in sorted(row)).encode()).hexdigest()
-        click.echo(f"{name:16} {len(row)} files  {digest[:16]}")
+        click.echo(f"{name:20} {len(row)} files  {digest[:16]}")
     wrong = disagreements(hashes)
     click.echo(f"different: {', '.join(wrong)}" if wrong else "all settings agree on every file")
     sys.exit(1 if wrong else 0)

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,13 +106,13 @@ class FrozenMLICv2:
                 module.load_state_dict(_below(tensors, part), strict=True)
             for part in ENTROPY_MODULES:
                 freeze(getattr(model, part))
-            tables = [ProbabilityTables.from_arrays(_arrays(tensors, f"tables.{t}.")) for t in "yz"]
+            y_tables, z_tables = (ProbabilityTables.from_arrays(_arrays(tensors, f"tables.{t}.")) for t in "yz")
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{name} is no MLICv2 model: {str(error).splitlines()[0]}") from error
         nodes = {k: v.double() for k, v in _below(tensors, "quality").items()}
         modulations = {k: v.float() for k, v in _below(tensors, "modulation").items()}
         model.eval().requires_grad_(False)
-        return cls(name, fingerprint(config_text, tensors), model, *tables, nodes, modulations)
+        return cls(name, fingerprint(config_text, tensors), model, y_tables, z_tables, nodes, modulations)
 
     @classmethod
     def load(cls, path: Path) -> FrozenMLICv2:
@@ -149,8 +150,8 @@ class FrozenMLICv2:
 
 
 def _config(text: str) -> MLICv2Config:
-    raw = json.loads(text)
-    return MLICv2Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    return MLICv2Config(**values)
 
 
 def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -105,7 +105,7 @@ class ExactDepthwise(ExactLayer):
 
 def freeze(module: nn.Module) -> None:
     """Freeze all exact layers of a module; its other parameters are snapped as activations are."""
-    inside = set()
+    inside: set[int] = set()
     for layer in module.modules():
         if isinstance(layer, ExactLayer):
             layer.freeze()

@@ -72,7 +72,7 @@ class MLICv2Task:
 def rate_and_distortion(out: dict, x: Tensor) -> tuple[Tensor, Tensor]:
     """Estimated bits per pixel and mean squared error of every picture, (B,) each."""
     pixels = x.shape[2] * x.shape[3]
-    bits = sum(-torch.log2(v.float()).flatten(1).sum(1) for v in out["likelihoods"].values())
+    bits = torch.stack([-torch.log2(v.float()).flatten(1).sum(1) for v in out["likelihoods"].values()]).sum(0)
     return bits / pixels, (out["x_hat"].float() - x).square().flatten(1).mean(1)
 
 
