@@ -168,6 +168,9 @@ def test_limits():
         NgramSource([0, 5], 3)
     with pytest.raises(UsageError, match="learns from"):
         NgramSource([], 3)
+    dull = NgramSource([0] * 50, 1)
+    with pytest.raises(UsageError, match="too predictable"):
+        Hider(Fimec(dull, 4), b"k", dull.digest).hide(b"")
     with pytest.raises(ValueError, match="bits"):
         Fimec(source, 17)
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ...errors import CorruptStreamError
+from ...errors import CorruptStreamError, UsageError
 from .greedy import pair_off, sorted_support
 from .laws import Ints
 
@@ -84,13 +84,19 @@ class Fimec:
 
         `draw(n)` gives a uniform integer of 0..n-1, secret where secrecy matters (`secrets.randbelow`). In
         the rare case that the receiver's most likely reading of these very symbols is wrong, 1.0 is returned.
+        Raises `UsageError` where the source carries less than about 1/400 bit a symbol.
         """
         session = _Session(self, len(values))
+        limit = len(history) + 10_000 + 400 * self.bits * len(values)
         while (block := session.least_certain()) is not None:
             cells = self._couple(session.beliefs[block], self.source.state(history))
             symbol = cells.draw(values[block], draw)
             history.append(symbol)
             session.observe(block, cells, symbol)
+            if len(history) > limit:
+                raise UsageError(
+                    "the source is too predictable to carry a message: take a longer, richer text"
+                )
         return session.error_probability if session.likeliest() == list(values) else 1.0
 
     def reveal(self, count: int, symbols: Sequence[int], start: int = 0) -> Revealed:

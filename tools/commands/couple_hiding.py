@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -94,6 +95,8 @@ def _set_up(text: Path, key_file: Path | None, order: int, bits: int) -> tuple[T
     from ..coupling.hiding import Hider
     from ..coupling.text_source import TextSource
 
+    if key_file is None and not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask for the key: name a file with --key-file")
     if key_file is None:
         key = click.prompt("key", hide_input=True, err=True).encode("utf-8")
     else:

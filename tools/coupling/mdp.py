@@ -6,6 +6,7 @@ import io
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -53,15 +54,18 @@ def read_mdp(path: str | Path) -> MDP:
 
     Raises UnreadableInputError where one is missing, UsageError where they do not fit.
     """
+    data = read_bytes(path)
+    if not data.startswith(b"PK"):
+        raise UnreadableInputError(f"{path} is no .npz file")
     try:
-        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return MDP(
                 np.asarray(arrays["transitions"], dtype=np.float64),
                 np.asarray(arrays["rewards"], dtype=np.float64),
                 np.asarray(arrays["terminal"], dtype=bool),
                 int(arrays["start"]),
             )
-    except (KeyError, ValueError, OSError, EOFError, TypeError) as error:
+    except (KeyError, ValueError, OSError, EOFError, TypeError, BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise UnreadableInputError(
             f"{path} is no .npz file with transitions, rewards, terminal and start ({reason})"
