@@ -78,8 +78,9 @@ class MECBCodec(Codec):
     ) -> bytes:
         """Return the file for `source`: bytes, a PIL image, or an array (n,) or (rows, columns) of 0..65535.
 
-        `rate` bounds H(T) in bits a symbol; without it, it is `quality` per cent of the source's entropy.
-        Colour pictures become grey first. `source_law` replaces the measured law of the symbols,
+        `rate` bounds H(T) in bits a symbol; without it `quality` q makes it
+        H(X) 100^((q - 100) / 99): 1 a hundredth of the source's entropy, 100 all of it. Colour pictures
+        become grey first. `source_law` replaces the measured law of the symbols,
         `output_law` is the law that the output shall have (the source's by default); `seed` (0..2^32-1) is
         the one that Y is drawn with. Raises UsageError for a source, law, rate or seed that cannot be.
         """
@@ -88,7 +89,9 @@ class MECBCodec(Codec):
         flat = symbols.ravel()
         masses = _source_masses(flat, source_law)
         if rate is None:
-            rate = entropy(masses / masses.sum()) * check_quality(quality) / 100
+            # Files grow by one factor for each step of quality, as those of the picture codecs do.
+            share = 100 ** ((check_quality(quality) - 100) / 99)
+            rate = share * entropy(masses / masses.sum())
         output = None if output_law is None else _output_masses(output_law, form)
         design = Design(masses, _function(masses, rate), output)
         coder = RangeEncoder()

@@ -198,3 +198,11 @@ def test_codec_from_the_command_line(folder, capsys):
     assert run("info", "photo.bf", "--json") == 0
     fields = json.loads(capsys.readouterr().out)["fields"]
     assert (fields["form"], fields["rows"], fields["columns"]) == (1, 60, 80)
+
+
+def test_target_size(folder):
+    grey = np.clip(np.random.default_rng(3).normal(120, 25, (120, 160)), 0, 255).astype(np.uint8)
+    Image.fromarray(grey).save(folder / "noise.png")
+    for size in (2_000, 8_000):
+        assert run("encode", "noise.png", "--codec", "mecb", "--size", size, "-f") == 0
+        assert 0.9 * size < (folder / "noise.bf").stat().st_size <= size
