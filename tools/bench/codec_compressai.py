@@ -118,7 +118,7 @@ class CompressAI(BenchCodec):
             else:
                 state = self.zoo.load_pretrained(self._weights(quality))
                 network = self.zoo.model_architectures[self.name].from_state_dict(state)
-            network.eval().update(force=True)
+            network.eval().requires_grad_(False).update(force=True)
             self._loaded = (quality, network)
         return self._loaded[1]
 
