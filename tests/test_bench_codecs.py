@@ -15,7 +15,7 @@ from bitfloor.tools.bench.codec_external import ending, fill, split_template
 from bitfloor.tools.bench.codec_jpegxl import butteraugli_distance
 from bitfloor.tools.bench.codecs import make
 from bitfloor.tools.bench.measure import Job, measure
-from bitfloor.tools.bench.metrics import mean_square_error, psnr_of
+from bitfloor.tools.bench.metrics import mean_square_error, ms_ssim, psnr_of
 from bitfloor.tools.bench.published import by_name
 
 
@@ -139,6 +139,16 @@ def published_at(name: str, rate: float) -> float:
 def test_webp_on_kodak_is_compressais_published_curve(quality: int, tmp_path: Path) -> None:
     rate, psnr = mean_point("webp:method=4", quality, tmp_path)  # the method of CompressAI's run
     assert psnr == pytest.approx(published_at("WebP (CompressAI)", rate), abs=0.1)
+
+
+def test_ms_ssim_on_kodak_is_compressais(tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_msssim")
+    codec, found = make("webp:method=4"), []
+    for image in kodak():
+        codec.encode(image, tmp_path / "x", 40)
+        found.append(ms_ssim(image, codec.decode(tmp_path / "x", tmp_path)))
+    published = by_name("WebP (CompressAI)").metrics["ms_ssim"][7]  # of the qualities 5, 10, …
+    assert sum(found) / len(found) == pytest.approx(published, abs=1e-4)
 
 
 def test_jpeg_on_kodak_differs_from_compressais_by_the_chroma_filter_alone(tmp_path: Path) -> None:

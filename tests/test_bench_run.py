@@ -202,6 +202,7 @@ def test_command_writes_every_output(tmp_path: Path, capsys: pytest.CaptureFixtu
         "report.html",
         "summary.json",
         "averages.csv",
+        "table.md",
         "rd-psnr.png",
         "rd-psnr.svg",
         "rd-ms_ssim_db.svg",

@@ -21,7 +21,8 @@ class PillowCodec(BenchCodec):
     """A format that Pillow writes and reads; `fixed` holds the writer's settings, options override them."""
 
     format: str
-    feature: str  # Pillow's name of the library, whose version is recorded
+    feature: str  # Pillow's name of what must be built in
+    library: str = ""  # Pillow's name of the library whose version is recorded, if another
     fixed: Mapping[str, Any]
     allowed: Mapping[str, Callable[[str], Any]]
 
@@ -34,9 +35,9 @@ class PillowCodec(BenchCodec):
     @property
     def version(self) -> str:
         """Pillow's version, the library's, and the writer's settings."""
-        library = features.version(self.feature) or "unknown"
+        library = features.version(self.library or self.feature) or "unknown"
         settings = " ".join(f"{key}={value}" for key, value in self.settings.items())
-        return f"Pillow {PIL.__version__}, {self.feature} {library}, {settings}"
+        return f"Pillow {PIL.__version__}, {self.library or self.feature} {library}, {settings}"
 
     def writer_options(self, quality: float) -> dict[str, Any]:
         """The arguments of `Image.save` at this quality."""
@@ -57,6 +58,7 @@ class Jpeg(PillowCodec):
     """Baseline JPEG by libjpeg-turbo, 4:2:0 as nearly every writer's default; `optimize=1` for own tables."""
 
     suffix, format, feature = ".jpg", "JPEG", "jpg"
+    library = "libjpeg_turbo"
     default_qualities, quality_unit = (5, 10, 20, 30, 45, 60, 75, 90), "libjpeg quality 1-95"
     fixed = MappingProxyType({"subsampling": "4:2:0"})
     allowed = MappingProxyType({"subsampling": str, "optimize": int, "progressive": int})

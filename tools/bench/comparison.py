@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -49,6 +50,30 @@ def against(anchor: Curve, curves: Sequence[Curve], metric: str) -> list[Row]:
         except BjontegaardError as error:
             rows.append(Row(curve.name, published, None, str(error)))
     return sorted(rows, key=lambda row: (row.delta is None, row.delta.rate_pchip if row.delta else 0.0))
+
+
+def markdown_table(anchor: str, metric: str, curves: Sequence[Curve], rows: Sequence[Row]) -> list[str]:
+    """The measured codecs as a Markdown table, the best BD-rate first: deltas, and medians of times over all points."""
+    lines = [
+        f"| codec | BD-rate ({metric}, against {anchor}) | BD-{metric} | encode, s | decode, s |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    by_name = {curve.name: curve for curve in curves}
+    for row in rows:
+        if row.published:
+            continue
+        curve = by_name[row.test]
+        times = [_median(curve.costs[cost]) for cost in ("encode_s", "decode_s")]
+        gains = ["none", "none"]
+        if row.delta is not None:
+            gains = [f"{row.delta.rate_pchip:+.1f} %", f"{row.delta.quality_pchip:+.2f}"]
+        lines.append(f"| {' | '.join([row.test, *gains, *times])} |")
+    return lines
+
+
+def _median(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):.3f}" if known else "none"
 
 
 def text_table(anchor: str, metric: str, unit: str, rows: Sequence[Row]) -> list[str]:

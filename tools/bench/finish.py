@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import UsageError
 from . import published
-from .comparison import Row, against, compared, text_table
+from .comparison import Row, against, compared, markdown_table, text_table
 from .export import write_averages, write_compressai, write_records
 from .html import Report, write_report
 from .plots import TITLES, plot
@@ -106,6 +106,9 @@ def finish(plan: Plan, results: Results, store: Store, runner: Runner, wanted: P
     write_compressai(folder / "json", summary.curves, unit)
     tables = {anchor.name: context.rows(anchor) for anchor in context.anchors}
     (folder / SUMMARY_NAME).write_text(json.dumps(finite(summary_json(context, tables)), indent=1) + "\n")
+    anchor = context.anchors[0].name
+    blocks = [markdown_table(anchor, metric, summary.curves, rows) for metric, rows in tables[anchor].items() if rows]
+    (folder / "table.md").write_text("\n\n".join("\n".join(block) for block in blocks) + "\n")
     drawn = [curve for curve in context.published if curve.name in wanted.drawn]
     for metric in TITLES:
         if any(curve.points(metric) for curve in summary.curves):
