@@ -112,8 +112,8 @@ def test_workers_that_die_or_hang_cost_one_job() -> None:
     results = [result for _, result in in_pool(signal.raise_signal, numbers)]
     assert sorted(results, key=str) == [None, None, "the worker was killed by signal 9 (SIGKILL)"]
     assert in_pool(os._exit, [3]) == [(3, "the worker exited with 3")]
-    slept = dict(in_pool(time.sleep, [0.0, 600.0], timeout_s=8))
-    assert slept == {0.0: None, 600.0: "no answer within 8 s"}
+    slept = dict(in_pool(time.sleep, [0.0, 600.0], timeout_s=5))
+    assert slept == {0.0: None, 600.0: "no answer within 5 s"}
 
 
 def test_workers_are_kept_from_one_run_to_the_next() -> None:
@@ -157,6 +157,8 @@ def test_interrupted_command_resumes(tmp_path: Path) -> None:
         slow,
         "-q",
         "1,2,3",
+        "--metrics",
+        "psnr",
         "-o",
         str(out),
     ]
@@ -169,10 +171,6 @@ def test_interrupted_command_resumes(tmp_path: Path) -> None:
     done = len(list(out.rglob("*.json")))
     assert 2 <= done < 6
     plan = make(folder, [f"exec:{slow}"], {"": (1.0, 2.0, 3.0)})
-    choose = ("psnr", "ms_ssim", "ssimulacra2")
-    from bitfloor.tools.bench.metrics import choose_metrics
-
-    plan = run.Plan(plan.kind, plan.sources, plan.codecs, plan.qualities, choose_metrics(choose[:0]), plan.bad_sources)
     assert carry_out(plan, store.Store(out)).reused == done
 
 
@@ -207,7 +205,7 @@ def test_command_writes_every_output(tmp_path: Path, capsys: pytest.CaptureFixtu
         "rd-psnr.svg",
         "rd-ms_ssim_db.svg",
     ):
-        assert (out / name).stat().st_size > 500, name
+        assert (out / name).stat().st_size > 200, name
     rows = list(csv.DictReader((out / "results.csv").open()))
     assert len(rows) == 16
     for row in rows:  # every rate is that of a file which lies there

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
@@ -20,16 +20,29 @@ R = TypeVar("R")
 _TICK_S = 1.0
 
 
-def _serve(pipe: Connection, work: Callable[[J], R], threads: int) -> None:
+def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
     """The worker's loop: take a job, send its result, until the pipe closes."""
     if hasattr(os, "setsid"):
         os.setsid()  # so that a codec's own child processes can be ended together with the worker
-    import torch
-
-    torch.set_num_threads(threads)
     with suppress(EOFError, OSError):
         while True:
             pipe.send(work(pipe.recv()))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let processes started in this context, with whatever numeric library they load, use `count` threads."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class _Worker(Generic[J, R]):
@@ -38,8 +51,9 @@ class _Worker(Generic[J, R]):
     def __init__(self, work: Callable[[J], R], threads: int, job: J) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work, threads), daemon=False)
-        self.process.start()
+        self.process = context.Process(target=_serve, args=(theirs, work))
+        with _threads(threads):
+            self.process.start()
         theirs.close()
         self.alive = True
         self.start(job)
