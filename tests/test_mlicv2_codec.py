@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_model import CONFIG, smooth_picture, tiny_codec, tiny_network
 
 from bitfloor.codecs.container import Header, pack, unpack
 from bitfloor.codecs.mlicv2 import codec as codec_module
@@ -18,8 +19,6 @@ from bitfloor.codecs.mlicv2.quality import POSITIONS, interpolate, position_of, 
 from bitfloor.codecs.mlicv2.transforms import shuffle, unshuffle
 from bitfloor.entropy_models.range_coder import RangeEncoder
 from bitfloor.errors import CorruptStreamError, ModelError
-
-from .tiny_model import CONFIG, smooth_picture, tiny_codec, tiny_network
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -71,6 +71,7 @@ class Trainer:
         self.total_seconds = float(str(progress["total_seconds"]))
         if not new_budget:
             self.step, self.seconds = int(str(progress["step"])), float(str(progress["seconds"]))
+            self.total_seconds -= self.seconds  # the clock starts from them
 
     def run(self) -> None:
         """Train until the budget is spent. Interrupting saves first."""
@@ -197,8 +198,3 @@ class _Clock:
             return False
         self._last[what] = time.monotonic()
         return True
-
-
-def move(tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The same tensors on a device."""
-    return {k: v.to(device) for k, v in tensors.items()}

@@ -1,0 +1,139 @@
+"""The model in the box: what its files promise, on the bundled photograph. Kodak figures come from `bitfloor bench`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bitfloor import weights
+from bitfloor.codecs import api
+from bitfloor.codecs.mlicv2 import codec as codec_module
+from bitfloor.codecs.mlicv2.codec import MLICv2Codec
+from bitfloor.codecs.mlicv2.frozen import ENTROPY_MODULES
+from bitfloor.codecs.mlicv2.model import MLICv2
+from bitfloor.codecs.mlicv2.quality import position_of, state_between
+from bitfloor.codecs.picture_files import read_picture
+from bitfloor.entropy_models.checkerboard import pack
+from bitfloor.entropy_models.gaussian import bounded_scales, gaussian_likelihood
+from bitfloor.entropy_models.range_coder import RangeEncoder
+from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
+from PIL import Image
+
+DATA = Path(__file__).parent / "data"
+QUALITIES = (1, 20, 40, 60, 80, 100)
+
+
+@pytest.fixture(scope="module")
+def codec() -> MLICv2Codec:
+    loaded = api.load("mlicv2")
+    assert isinstance(loaded, MLICv2Codec)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    return read_picture(Path(weights.__file__).parent / "demo.avif").rgb[:256, 128:512]
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
+
+
+def test_size_and_psnr_rise_with_quality(codec: MLICv2Codec, photograph: np.ndarray) -> None:
+    files = [codec.encode(photograph, quality=q) for q in QUALITIES]
+    values = [psnr(np.asarray(codec.decode(f)), photograph) for f in files]
+    assert all(a < b for a, b in zip(values, values[1:], strict=False))
+    assert all(len(a) < len(b) for a, b in zip(files, files[1:], strict=False))
+
+
+def test_file_bytes_are_the_ideal_code_length_of_the_tables(
+    codec: MLICv2Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CountingEncoder(RangeEncoder):
+        bits = 0.0
+
+        def encode(self, symbols, indexes, tables):  # type: ignore[no-untyped-def]
+            CountingEncoder.bits += tables.ideal_bits(symbols, indexes)
+            super().encode(symbols, indexes, tables)
+
+    monkeypatch.setattr(codec_module, "RangeEncoder", CountingEncoder)
+    for quality in QUALITIES:
+        CountingEncoder.bits = 0.0
+        size = len(codec.encode(photograph, quality=quality))
+        assert size <= 1.005 * CountingEncoder.bits / 8 + 24
+
+
+class LikelihoodCoder:
+    """Rounds the latent and adds up the bits of its continuous likelihoods, as training does, without noise."""
+
+    def __init__(self, latent: torch.Tensor, groups: tuple[int, ...]) -> None:
+        self.parts = latent.split(groups, -1)
+        self.bits = 0.0
+
+    def code(self, group: int, parity: int, means: torch.Tensor, log_scales: torch.Tensor) -> torch.Tensor:
+        symbols = torch.round(pack(self.parts[group], parity) - means)
+        likelihood = gaussian_likelihood(symbols.double(), bounded_scales(log_scales).double())
+        self.bits -= float(torch.log2(likelihood).sum())
+        return symbols
+
+
+def test_freezing_costs_at_most_three_in_a_thousand(
+    codec: MLICv2Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights in float32 without a grid, with continuous scales, against the frozen path's real tables."""
+    frozen = codec.frozen
+    plain = MLICv2(frozen.model.config).eval()
+    for name in ENTROPY_MODULES:
+        state = {k: v.float() for k, v in getattr(frozen.model, name).state_dict().items()}
+        getattr(plain, name).load_state_dict(state)
+    nodes = {k: v.float() for k, v in frozen.nodes.items()}
+    for quality in QUALITIES:
+        position = torch.tensor([position_of(quality)])
+        with torch.inference_mode():
+            latent = codec._analyse(codec_module.Picture(photograph), position)
+            state = state_between(
+                nodes["embedding"], nodes["gain"], nodes["inverse_gain"], nodes["log_gain"], position
+            )
+            z_hat = torch.round(frozen.model.hyper_analysis(latent, state.embedding[:, 0]))
+            counter = LikelihoodCoder(latent * state.gain[:, 0], frozen.model.config.groups)
+            plain.context(plain.hyper_synthesis(z_hat, state.embedding[:, 0]), state, counter)
+
+            class CountingEncoder(RangeEncoder):
+                bits = 0.0
+
+                def encode(self, symbols, indexes, tables):  # type: ignore[no-untyped-def]
+                    if tables is frozen.y_tables:
+                        CountingEncoder.bits += tables.ideal_bits(symbols, indexes)
+                    super().encode(symbols, indexes, tables)
+
+            codec._encode_tile(latent, position, CountingEncoder())
+        assert CountingEncoder.bits <= 1.003 * counter.bits, f"quality {quality}"
+
+
+def test_golden_files_decode_to_the_same_latents_for_ever() -> None:
+    """Made once by the shipped model; a build that disagrees breaks files that people have."""
+    golden = json.loads((DATA / "golden.json").read_text())
+    assert len(golden) >= 3
+    for name, expected in golden.items():
+        data = (DATA / name).read_bytes()
+        codec = api.codec_of(data)
+        assert isinstance(codec, MLICv2Codec)
+        digest = hashlib.sha256()
+        for array in codec.decode_symbols(data):
+            digest.update(np.ascontiguousarray(array, "<i4").tobytes())
+        assert digest.hexdigest() == expected, name
+
+
+def test_settings_that_break_other_codecs_agree(photograph: np.ndarray, tmp_path: Path) -> None:
+    """Three settings of the exactness matrix; all: python -m bitfloor.tools.exactness PICTURE."""
+    path = tmp_path / "part.png"
+    Image.fromarray(photograph[:128, :128]).save(path)
+    chosen = [s for s in SETTINGS if s.name in ("2 threads", "aten default", "column-major weights")]
+    assert len(chosen) == 3
+    hashes = matrix([path], 50, chosen, tmp_path)
+    assert [len(row) for row in hashes.values()] == [3, 3, 3]
+    assert disagreements(hashes) == []
