@@ -252,6 +252,15 @@ class ResidualQuantiser(nn.Module):
             residual = residual - layer.centroids[layer.choose(residual, rule)]
 
     @property
+    def sizes(self) -> list[int]:
+        """Numbers of codes of the layers; 0 before they have been extracted."""
+        return [layer.size for layer in self._layers()]
+
+    def centroids(self) -> Tensor:
+        """(L, capacity, D), zeros beyond a layer's size."""
+        return torch.stack([layer.centroids for layer in self._layers()])
+
+    @property
     def extracted(self) -> bool:
         """Whether the codebooks have been found."""
         return all(layer.size > 0 for layer in self._layers())

@@ -1,0 +1,147 @@
+"""SECodec as a sound codec: sounds in, files out, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ... import weights
+from ...entropy_models.range_coder import RangeDecoder, RangeEncoder
+from ...entropy_models.structural import Rule
+from ...entropy_models.token_coding import decode_tokens, encode_tokens
+from ...errors import CorruptStreamError, ModelError
+from ..base import Codec, Kind, check_quality
+from ..container import Container, Header, latents_check, pack, unpack, verify_latents
+from ..sound import MAX_SECONDS, RATES, Sound, as_sound
+from .chunks import decode_chunks, encode_chunks
+from .frozen import FrozenSECodec
+from .model import SECodecNetwork
+from .spectrum import SAMPLE_RATE
+
+CODEC_ID = 3
+
+
+class SECodecCodec(Codec):
+    """One network for every rate; see `bitfloor.load`.
+
+    Header fields: rate in Hz and samples of the sound that was encoded, layers. Quality 1..100 runs evenly over the
+    layers of the quantiser. What comes back has the length and the rate of what was given, in one channel.
+    """
+
+    name: ClassVar[str] = "secodec"
+    kind: ClassVar[Kind] = "sound"
+
+    def __init__(self, frozen: FrozenSECodec) -> None:
+        self.frozen = frozen
+
+    @classmethod
+    def load(cls, model: str | None = None, *, fingerprint: bytes | None = None) -> SECodecCodec:
+        """See `Codec.load`."""
+        codec = cls.from_path(weights.find(cls.name, model, fingerprint))
+        if fingerprint is not None and codec.frozen.fingerprint != fingerprint:
+            found = codec.frozen.fingerprint.hex()
+            raise ModelError(f"the file needs model {fingerprint.hex()}, but {codec.frozen.name} is {found}")
+        return codec
+
+    @classmethod
+    def from_path(cls, path: Path) -> SECodecCodec:
+        """The codec with the model in a file."""
+        return cls(FrozenSECodec.load(path))
+
+    @property
+    def network(self) -> SECodecNetwork:
+        """The network in use."""
+        return self.frozen.network
+
+    def layers_of(self, quality: float | None) -> int:
+        """Layers of the quantiser at a quality of 1..100."""
+        share = (check_quality(quality) - 1) / 99
+        return 1 + round(share * (self.network.config.layers - 1))
+
+    def encode(self, source: Any, *, quality: float | None = None, rule: Rule = "nearest") -> bytes:
+        """The file for `source`, a `Sound` or a pair (samples, rate); `rule` is how frames find their codes.
+
+        Raises:
+            UsageError: for a source that `as_sound` refuses, a quality out of range or an unknown rule.
+        """
+        layers = self.layers_of(quality)
+        sound = as_sound(source)
+        tokens = self.tokens(sound, layers, rule)
+        encoder = RangeEncoder()
+        encode_tokens(self.frozen.tokens, tokens, encoder)
+        header = Header(CODEC_ID, self.frozen.fingerprint, (sound.rate, sound.samples.size, layers))
+        return pack(header, encoder.finish(), latents_check([tokens]))
+
+    def decode(self, data: bytes) -> tuple[np.ndarray, int]:
+        """Samples (T,) float32 and the rate of what was encoded.
+
+        Raises:
+            CorruptStreamError: for damaged data.
+        """
+        container = unpack(data)
+        rate, length, _ = self._fields(container)
+        sound = self.synthesise(self._tokens_in(container))
+        whole = sound.at(rate, length)
+        return whole.samples, whole.rate
+
+    @torch.inference_mode()
+    def tokens(self, source: Any, layers: int | None = None, rule: Rule = "nearest") -> np.ndarray:
+        """Codes (F, layers) int64 of a sound, 50 frames a second; all layers when None."""
+        sound = as_sound(source)
+        frames = frame_count(sound.samples.size, sound.rate, self.network.config.hop)
+        waveform = torch.from_numpy(sound.at(SAMPLE_RATE, frames * self.network.config.hop).samples)
+        active = torch.tensor([layers or self.network.config.layers])
+        parts = [
+            self.network.quantiser(latents[None], active, rule).codes[0, :, : int(active)]
+            for latents in encode_chunks(self.network, waveform)
+        ]
+        return torch.cat(parts).numpy()
+
+    @torch.inference_mode()
+    def synthesise(self, tokens: np.ndarray) -> Sound:
+        """The sound (F * hop samples, 16 kHz) of codes (F, L), L at most the codec's layers.
+
+        Raises:
+            UsageError: for a code that its layer does not have.
+        """
+        latents = self.network.quantiser.decode(torch.from_numpy(tokens)[None])[0]
+        return Sound(torch.cat(list(decode_chunks(self.network, latents))).numpy(), SAMPLE_RATE)
+
+    def decode_tokens(self, data: bytes) -> np.ndarray:
+        """Codes (F, L) int64 in a file: what the check value covers, equal on every machine.
+
+        Raises:
+            CorruptStreamError: for damaged data.
+        """
+        return self._tokens_in(unpack(data))
+
+    def _tokens_in(self, container: Container) -> np.ndarray:
+        rate, length, layers = self._fields(container)
+        frames = frame_count(length, rate, self.network.config.hop)
+        tokens = decode_tokens(self.frozen.tokens, frames, layers, RangeDecoder(container.payload))
+        verify_latents(container.latents_check, [tokens])
+        return tokens
+
+    def _fields(self, container: Container) -> tuple[int, int, int]:
+        """Rate, length and layers. Raises CorruptStreamError for what `encode` does not write."""
+        header = container.header
+        if header.codec_id != CODEC_ID or len(header.fields) != 3:
+            raise CorruptStreamError("this is no speech file of bitfloor")
+        if header.fingerprint != self.frozen.fingerprint:
+            raise ModelError(f"the file needs model {header.fingerprint.hex()}, not {self.frozen.fingerprint.hex()}")
+        rate, length, layers = header.fields
+        if not (
+            RATES[0] <= rate <= RATES[1]
+            and 1 <= length <= MAX_SECONDS * rate
+            and 1 <= layers <= self.network.config.layers
+        ):
+            raise CorruptStreamError(f"a header of {length} samples at {rate} Hz in {layers} layers cannot be")
+        return rate, length, layers
+
+
+def frame_count(length: int, rate: int, hop: int) -> int:
+    """Frames that `length` samples at `rate` Hz need, at least 1; in integers, so that both sides agree."""
+    return max(1, -(-length * SAMPLE_RATE // (rate * hop)))

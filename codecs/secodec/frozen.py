@@ -1,0 +1,137 @@
+"""The shipped speech model: half-precision networks, codebooks, the exact token model, and their fingerprint.
+
+    trained network + token model --freeze--> tensors --save--> one safetensors file --load--> FrozenSECodec
+
+The fingerprint covers what a decoder must have in common with the encoder to read tokens and to give them a meaning:
+the token model and the centroids. The networks' last bits may differ between machines; they only say how it sounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ...entropy_models.exact.layers import FreezeError, freeze
+from ...entropy_models.token_model import TokenModel, TokenModelConfig
+from ...errors import ModelError
+from .model import SECodecConfig, SECodecNetwork
+
+FORMAT = "bitfloor secodec 1"
+
+
+@dataclass(frozen=True)
+class FrozenSECodec:
+    """A codec ready to code. `tokens` is exact; its embeddings are float64 on the grid."""
+
+    name: str
+    fingerprint: bytes
+    network: SECodecNetwork
+    tokens: TokenModel
+
+    @classmethod
+    def load(cls, path: Path) -> FrozenSECodec:
+        """Reads a shipped model.
+
+        Raises:
+            ModelError: when it is missing, damaged or of another version.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"cannot read the model {path}: {error}") from error
+        if metadata.get("format") != FORMAT:
+            raise ModelError(f"{path} is no speech model of this version: its format is {metadata.get('format')!r}")
+        return cls.from_tensors(metadata["config"], tensors, path.stem)
+
+    @classmethod
+    def from_tensors(cls, config: str, tensors: Mapping[str, Tensor], name: str) -> FrozenSECodec:
+        """Builds it from what `freeze_tensors` gave.
+
+        Raises:
+            ModelError: where something does not fit.
+        """
+        try:
+            sizes = json.loads(config)
+            network = SECodecNetwork(SECodecConfig(**sizes["network"]))
+            network.load_state_dict(_below(tensors, "network"))
+            network.eval().requires_grad_(False)
+            tokens = _token_model(sizes["tokens"], network, _below(tensors, "tokens"))
+        except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{name} is no speech model: {str(error).splitlines()[0]}") from error
+        return cls(name, fingerprint(config, tensors), network, tokens)
+
+
+def _token_model(config: dict, network: SECodecNetwork, tensors: Mapping[str, Tensor]) -> TokenModel:
+    sizes = [int(size) for size in tensors["sizes"]]
+    if sizes != network.quantiser.sizes:
+        raise ModelError(f"the token model knows {sizes} codes, the codebooks hold {network.quantiser.sizes}")
+    tokens = TokenModel(TokenModelConfig(**{**config, "dilations": tuple(config["dilations"])}), sizes).double()
+    tokens.load_state_dict(tensors)
+    freeze(tokens)
+    return tokens.eval()
+
+
+def freeze_tensors(network: SECodecNetwork, tokens: TokenModel) -> dict[str, Tensor]:
+    """All that a shipped model holds. Half precision but for the codebooks and integers."""
+    tensors = {}
+    for prefix, module in (("network", network), ("tokens", tokens)):
+        for name, value in module.state_dict().items():
+            half = value.dtype == torch.float32 and not name.startswith("quantiser.")
+            tensors[f"{prefix}.{name}"] = (value.detach().half() if half else value.detach().clone()).contiguous()
+    return tensors
+
+
+def save_frozen(path: Path, network: SECodecNetwork, tokens: TokenModel) -> FrozenSECodec:
+    """Writes the shipped model and returns it.
+
+    Raises:
+        ModelError: where a layer cannot be frozen, or token model and codebooks do not fit each other.
+    """
+    tensors = freeze_tensors(network, tokens)
+    config = json.dumps({"network": asdict(network.config), "tokens": asdict(tokens.config)}, sort_keys=True)
+    frozen = FrozenSECodec.from_tensors(config, tensors, path.stem)
+    save_file(tensors, path, metadata={"format": FORMAT, "config": config})
+    return frozen
+
+
+def fingerprint(config: str, tensors: Mapping[str, Tensor]) -> bytes:
+    """First 4 bytes of a SHA-256 over the configuration, the token model and the centroids."""
+    digest = hashlib.sha256(f"{FORMAT} {config}".encode())
+    for name in sorted(tensors):
+        if name.startswith("tokens.") or name.endswith(".centroids"):
+            tensor = tensors[name].contiguous()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().tobytes())
+    return digest.digest()[:4]
+
+
+def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    prefix = part + "."
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def new_token_model(network: SECodecNetwork, config: TokenModelConfig | None = None) -> TokenModel:
+    """An untrained token model for a network's codebooks, its embeddings started at the centroids.
+
+    Raises:
+        ModelError: before the codebooks have been extracted.
+    """
+    if not network.quantiser.extracted:
+        raise ModelError("a token model needs a speech codec whose codebooks have been extracted")
+    sizes = network.config
+    config = config or TokenModelConfig(layers=sizes.layers, codes=sizes.capacity, embedding=sizes.dim)
+    tokens = TokenModel(config, network.quantiser.sizes)
+    if config.embedding == sizes.dim and config.codes == sizes.capacity:
+        with torch.no_grad():
+            tokens.embedding.copy_(network.quantiser.centroids())
+    return tokens

@@ -1,0 +1,187 @@
+"""The speech codec as a whole, with a tiny untrained network: files, lengths, chunks, damage."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from bitfloor.codecs.container import pack, unpack
+from bitfloor.codecs.secodec.chunks import (
+    decode_chunks,
+    decoder_reach,
+    encode_chunks,
+    encoder_reach,
+)
+from bitfloor.codecs.secodec.codec import SECodecCodec, frame_count
+from bitfloor.codecs.secodec.frozen import FrozenSECodec, new_token_model, save_frozen
+from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
+from bitfloor.codecs.secodec.residual_vq import Extraction
+from bitfloor.codecs.sound import Sound
+from bitfloor.entropy_models.token_model import TokenModelConfig
+from bitfloor.errors import CorruptStreamError, ModelError, UsageError
+
+CONFIG = PRESETS["tiny"]
+
+
+def trained(seed=0):
+    torch.manual_seed(seed)
+    network = SECodecNetwork(CONFIG).eval()
+    with torch.no_grad():
+        latents = network.encode(torch.randn(4, 50 * CONFIG.hop)).flatten(0, 1)
+    network.quantiser.extract(latents, [Extraction(k=8), Extraction(codes=12), Extraction(codes=32)])
+    tokens = new_token_model(network, TokenModelConfig(3, CONFIG.capacity, CONFIG.dim, 16, (1, 2)))
+    return network, tokens
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "toy.safetensors"
+    save_frozen(path, *trained())
+    return path
+
+
+@pytest.fixture(scope="module")
+def codec(path):
+    return SECodecCodec.from_path(path)
+
+
+def noise(samples, seed=0):
+    return (0.3 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("samples", [1, 160, 5000])
+def test_length_and_rate_come_back(codec, rate, samples):
+    decoded, decoded_rate = codec.decode(codec.encode((noise(samples), rate)))
+    assert decoded.shape == (samples,) and decoded.dtype == np.float32 and decoded_rate == rate
+    assert np.isfinite(decoded).all()
+
+
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_the_file_holds_the_tokens(codec, quality):
+    sound = Sound(noise(9000), 16_000)
+    data = codec.encode(sound, quality=quality)
+    layers = {1: 1, 50: 2, 100: 3}[quality]
+    assert codec.layers_of(quality) == layers
+    tokens = codec.tokens(sound, layers)
+    assert tokens.shape == (29, layers)
+    np.testing.assert_array_equal(codec.decode_tokens(data), tokens)
+    np.testing.assert_array_equal(codec.decode(data)[0], codec.synthesise(tokens).samples[:9000])
+
+
+def test_the_file_is_what_the_network_makes(codec):
+    samples = noise(3200)
+    layers = torch.tensor([3])
+    with torch.no_grad():
+        whole = codec.network(torch.from_numpy(samples)[None], layers)
+    decoded, _ = codec.decode(codec.encode((samples, 16_000), quality=100))
+    np.testing.assert_allclose(decoded, whole.waveform[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(4000, np.float32),
+        np.full(4000, 0.7, np.float32),
+        np.sign(noise(4000)).astype(np.float32),
+        np.float32([1e4, -1e4] * 2000),
+        np.stack([noise(4000), noise(4000, 1)], axis=1),
+        (noise(4000) * 32767).clip(-32768, 32767).astype(np.int16),
+        noise(4000).astype(np.float64),
+    ],
+    ids=["silence", "offset", "clipping", "far too loud", "stereo", "int16", "float64"],
+)
+def test_odd_sounds(codec, samples):
+    decoded, _ = codec.decode(codec.encode((samples, 16_000)))
+    assert decoded.shape == (4000,) and np.isfinite(decoded).all()
+
+
+def test_the_structural_rule_is_one_switch_away(codec):
+    sound = Sound(noise(16_000), 16_000)
+    nearest, structural = (codec.encode(sound, quality=1, rule=r) for r in ("nearest", "structural"))
+    np.testing.assert_array_equal(codec.decode_tokens(structural), codec.tokens(sound, 1, "structural"))
+    assert nearest != structural
+    with pytest.raises(UsageError, match="rule"):
+        codec.encode(sound, rule="best")
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 17, 100])
+def test_chunks_are_the_whole(codec, chunk):
+    network = codec.network
+    waveform = torch.from_numpy(noise(40 * CONFIG.hop))
+    with torch.inference_mode():
+        latents = network.encoder(waveform[None])[0]
+        decoded = network.decoder(latents[None])[0]
+    torch.testing.assert_close(torch.cat(list(encode_chunks(network, waveform, chunk))), latents, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(torch.cat(list(decode_chunks(network, latents, chunk))), decoded, atol=1e-5, rtol=1e-4)
+
+
+def test_reach_is_what_a_frame_depends_on(codec):
+    network, hop = SECodecNetwork(CONFIG), CONFIG.hop
+    waveform = torch.randn(1, 21 * hop, requires_grad=True)
+    network.encoder(waveform)[0, 10].sum().backward()
+    touched = waveform.grad[0].nonzero().flatten() // hop
+    assert 10 - int(touched.min()) <= encoder_reach(network) and int(touched.max()) - 10 <= encoder_reach(network)
+    latents = torch.randn(1, 21, CONFIG.dim, requires_grad=True)
+    network.decoder(latents)[0, 10 * hop : 11 * hop].sum().backward()
+    frames = latents.grad[0].abs().sum(dim=1).nonzero().flatten()
+    assert 10 - int(frames.min()) <= decoder_reach(network) and int(frames.max()) - 10 <= decoder_reach(network)
+
+
+def test_damage_is_noticed(codec):
+    data = codec.encode((noise(6000), 16_000), quality=100)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        broken = bytearray(data)
+        broken[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        with pytest.raises(CorruptStreamError):
+            codec.decode(bytes(broken))
+    for length in range(0, len(data), 7):
+        with pytest.raises(CorruptStreamError):
+            codec.decode(data[:length])
+
+
+@pytest.mark.parametrize(
+    "fields", [(16_000, 0, 1), (16_000, 2**32 - 1, 1), (0, 9, 1), (16_000, 9, 4), (16_000, 9, 0), (9,)]
+)
+def test_headers_that_cannot_be(codec, fields):
+    container = unpack(codec.encode((noise(900), 16_000)))
+    header = dataclasses.replace(container.header, fields=fields)
+    with pytest.raises(CorruptStreamError):
+        codec.decode(pack(header, container.payload, container.latents_check))
+
+
+def test_the_wrong_model_is_named(codec, tmp_path):
+    other = SECodecCodec(save_frozen(tmp_path / "other.safetensors", *trained(1)))
+    assert other.frozen.fingerprint != codec.frozen.fingerprint
+    with pytest.raises(ModelError, match=codec.frozen.fingerprint.hex()):
+        other.decode(codec.encode((noise(900), 16_000)))
+
+
+def test_models_are_the_same_after_loading(path, tmp_path):
+    saved = save_frozen(tmp_path / "again.safetensors", *trained())
+    loaded = FrozenSECodec.load(path)
+    assert saved.fingerprint == loaded.fingerprint
+    sound = Sound(noise(8000), 16_000)
+    assert SECodecCodec(saved).encode(sound) == SECodecCodec(loaded).encode(sound)
+
+
+def test_models_that_are_refused(tmp_path, path):
+    (tmp_path / "broken.safetensors").write_bytes(path.read_bytes()[:1000])
+    for name in ("missing.safetensors", "broken.safetensors"):
+        with pytest.raises(ModelError, match="cannot read"):
+            FrozenSECodec.load(tmp_path / name)
+    network, tokens = trained()
+    network.quantiser.layers[1].figures[0] = 11
+    with pytest.raises(ModelError, match="codes"):
+        save_frozen(tmp_path / "unlike.safetensors", network, tokens)
+    with pytest.raises(ModelError, match="extracted"):
+        new_token_model(SECodecNetwork(CONFIG))
+
+
+def test_frame_count_is_exact():
+    for rate in (8000, 11_025, 16_000, 44_100, 48_000):
+        for length in (1, rate // 50, rate // 50 + 1, 12_345):
+            frames = frame_count(length, rate, 320)
+            assert frames * 320 * rate >= length * 16_000 > (frames - 1) * 320 * rate

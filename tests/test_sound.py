@@ -1,0 +1,90 @@
+"""Sounds in and out: channels, rates, lengths, and what is refused."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from bitfloor.codecs.sound import Sound, as_sound, read_sound, wav_bytes
+from bitfloor.errors import UnreadableInputError, UsageError
+
+
+def file_bytes(samples, rate, **options):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, **options)
+    return buffer.getvalue()
+
+
+def test_channels_are_averaged_and_integers_scaled():
+    stereo = np.array([[0.5, -0.5], [1.0, 0.5]])
+    np.testing.assert_array_equal(as_sound((stereo, 8000)).samples, np.float32([0, 0.75]))
+    integers = np.array([-32768, 0, 16384], dtype=np.int16)
+    np.testing.assert_array_equal(as_sound((integers, 8000)).samples, np.float32([-1, 0, 0.5]))
+    sound = Sound(np.zeros(3, np.float32), 8000)
+    assert as_sound(sound).rate == 8000
+
+
+@pytest.mark.parametrize("rate", [8000, 11_025, 44_100, 48_000])
+def test_a_tone_survives_resampling_at_its_length(rate):
+    time = np.arange(rate) / rate
+    tone = np.sin(2 * np.pi * 440 * time).astype(np.float32)
+    there = Sound(tone, rate).at(16_000, 16_000)
+    back = there.at(rate, rate)
+    middle = slice(rate // 10, -rate // 10)
+    np.testing.assert_allclose(back.samples[middle], tone[middle], atol=5e-3)
+    assert there.samples.size == 16_000 and back.samples.size == rate
+
+
+def test_length_is_cut_or_padded():
+    sound = Sound(np.ones(5, np.float32), 16_000)
+    np.testing.assert_array_equal(sound.at(16_000, 3).samples, [1, 1, 1])
+    np.testing.assert_array_equal(sound.at(16_000, 7).samples, [1, 1, 1, 1, 1, 0, 0])
+
+
+@pytest.mark.parametrize("options", [{"format": "WAV", "subtype": "FLOAT"}, {"format": "FLAC"}, {"format": "OGG"}])
+def test_files_are_read(options):
+    tone = 0.5 * np.sin(np.arange(4000) / 20)
+    sound = read_sound(file_bytes(np.stack([tone, tone], axis=1), 32_000, **options))
+    assert (sound.samples.shape, sound.rate) == ((4000,), 32_000)
+    np.testing.assert_allclose(sound.samples[500:-500], tone[500:-500], atol=0.05)
+
+
+def test_wav_bytes_clip():
+    sound = read_sound(wav_bytes(Sound(np.float32([0, 0.25, 3, -3]), 16_000)))
+    np.testing.assert_allclose(sound.samples, [0, 0.25, 1, -1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ((np.zeros(0), 8000), "empty"),
+        ((np.array([0.0, np.nan]), 8000), "NaN"),
+        ((np.array([0.0, np.inf]), 8000), "infinite"),
+        ((np.zeros(3), 10), "Hz"),
+        ((np.zeros(3), 8000.5), "Hz"),
+        ((np.zeros((2, 2, 2)), 8000), "channels"),
+        ((np.zeros(3, np.int64), 8000), "int16"),
+        (np.zeros(3), "pair"),
+    ],
+)
+def test_sounds_that_are_refused(source, message):
+    with pytest.raises(UsageError, match=message):
+        as_sound(source)
+
+
+@pytest.mark.parametrize("data", [b"", b"RIFF", b"no sound at all", file_bytes(np.zeros(9), 8000, format="FLAC")[:40]])
+def test_files_that_are_refused(data):
+    with pytest.raises(UnreadableInputError, match=r"clip\.wav"):
+        read_sound(data, "clip.wav")
+
+
+def test_a_file_with_nan_is_refused():
+    data = file_bytes(np.array([0.0, np.nan]), 8000, format="WAV", subtype="FLOAT")
+    with pytest.raises(UnreadableInputError, match="NaN"):
+        read_sound(data)
+
+
+def test_an_empty_file_of_sound_is_refused():
+    with pytest.raises(UnreadableInputError, match="empty"):
+        read_sound(file_bytes(np.zeros(0), 8000, format="WAV"))
