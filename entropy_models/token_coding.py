@@ -1,8 +1,8 @@
-"""Tokens to bytes and back, and tokens drawn from the model: one walk over frames and layers for all three.
+"""Tokens to bytes and back, and tokens drawn from the model: one walk over the steps for all three.
 
-The walk asks a source for the codes of one layer after the other. An encoder knows them and writes them
-down, a decoder reads them, a sampler draws them. An encoder is asked for many frames at once, the others
-frame by frame; the model is exact, so the frequencies are the same.
+The walk asks a source for the tokens of each step. An encoder knows them and writes them down, a decoder reads them,
+a sampler draws them. An encoder is asked for many steps at once, the others step by step; the model is exact, so the
+frequencies are the same.
 """
 
 from __future__ import annotations
@@ -11,36 +11,33 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import CorruptStreamError, UsageError
 from .exact.frequencies import frequencies
 from .range_coder import RangeDecoder, RangeEncoder
-from .token_model import TokenModel
+from .token_model import TokenModel, delay, undelay
 
-BLOCK_FRAMES = 64  # frames whose frequencies an encoder holds at once: 4 MB for 8 layers of 1024
+BLOCK_STEPS = 64  # steps whose frequencies an encoder holds at once: a few MB for 8 layers of 1024
 
 
-class CodeSource(Protocol):
-    """Where the walk gets codes from.
+class TokenSource(Protocol):
+    """Where the walk gets tokens from.
 
     Attributes:
-        block: frames that may be asked for at once; more than one only where `known` has them.
+        steps: (S, L) int64, tokens known in advance, -1 elsewhere.
+        block: steps that may be asked for at once; more than one only where `steps` holds them all.
     """
 
+    steps: np.ndarray
     block: int
 
-    def known(self, start: int, stop: int) -> np.ndarray:
-        """Codes (stop - start, L) of earlier frames of a block; never called where `block` is 1."""
-
-    def take(self, rows: np.ndarray, start: int, layer: int) -> np.ndarray:
-        """Codes (T,) of a layer in the frames from `start`, whose integer frequencies are `rows` (T, K)."""
-
-    def end_block(self) -> None:
-        """Called after the last layer of a block of frames."""
+    def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Tokens (M,) at `places` (step, layer), whose integer frequencies are `rows` (M, K), in coding order."""
 
 
 @torch.inference_mode()
-def walk(model: TokenModel, frames: int, active: int, source: CodeSource) -> np.ndarray:
+def walk(model: TokenModel, frames: int, active: int, source: TokenSource) -> np.ndarray:
     """Codes (frames, active) int64 from `source`, under a frozen model.
 
     Raises:
@@ -48,75 +45,62 @@ def walk(model: TokenModel, frames: int, active: int, source: CodeSource) -> np.
     """
     if not 1 <= active <= model.config.layers:
         raise UsageError(f"{active} layers were asked for, but the token model has {model.config.layers}")
-    codes = np.empty((frames, active), dtype=np.int64)
+    if frames == 0:
+        return np.empty((0, active), dtype=np.int64)
+    steps = torch.full((1, frames + active - 1, active), -1)
+    exists = delay(torch.zeros(1, frames, active, dtype=torch.int64))[0] == 0
     past, layers = model.start(1), torch.tensor([active])
-    every = torch.arange(model.config.codes)
-    told = [model.told(every, layer) for layer in range(active)]
     previous = model.rate.new_zeros(1, 1, model.config.embedding)
-    for start in range(0, frames, source.block):
-        stop = min(start + source.block, frames)
+    for start in range(0, steps.shape[1], source.block):
+        stop = min(start + source.block, steps.shape[1])
         if stop - start > 1:
-            earlier = torch.from_numpy(source.known(start, stop - 1))[None]
-            previous = torch.cat([previous, model.frames(earlier)], dim=1)
+            previous = torch.cat([previous, model.embed(torch.from_numpy(source.steps[None, start : stop - 1]))], 1)
         context, past = model.context(previous, layers, past)
-        for layer in range(active):
-            rows = frequencies(model.log2_frequencies(context, layer))[0].numpy()
-            codes[start:stop, layer] = source.take(rows, start, layer)
-            context = context + told[layer][torch.from_numpy(codes[start:stop, layer])]
-        previous = model.frames(torch.from_numpy(codes[stop - 1 : stop])[None])
-        source.end_block()
+        rows = frequencies(model.log2_frequencies(context, active))[0]
+        _fill(steps[0, start:stop], exists[start:stop], rows, source, start)
+        previous = model.embed(steps[:, stop - 1 : stop])
+    codes: np.ndarray = undelay(steps)[0].numpy()
     return codes
 
 
-class Encoding:
-    """Writes codes (T, L) to a range coder, frame by frame and in each frame layer by layer."""
+def _fill(steps: Tensor, exists: Tensor, rows: Tensor, source: TokenSource, start: int) -> None:
+    """Puts the tokens of a block of steps (S, L) where they exist; coding order is by step, then by layer."""
+    step, layer = exists.numpy().nonzero()
+    tokens = source.take(rows.numpy()[step, layer], (step + start, layer))
+    steps[step, layer] = torch.from_numpy(tokens)
 
-    block = BLOCK_FRAMES
+
+class Encoding:
+    """Writes codes (T, L) to a range coder."""
+
+    block = BLOCK_STEPS
 
     def __init__(self, codes: np.ndarray, encoder: RangeEncoder) -> None:
-        self.codes, self.encoder = codes.astype(np.int64), encoder
-        self._rows: list[np.ndarray] = []
-        self._chosen: list[np.ndarray] = []
+        self.steps = delay(torch.from_numpy(codes.astype(np.int64))[None])[0].numpy()
+        self.encoder = encoder
 
-    def known(self, start: int, stop: int) -> np.ndarray:
-        """See `CodeSource`."""
-        return self.codes[start:stop]
-
-    def take(self, rows: np.ndarray, start: int, layer: int) -> np.ndarray:
-        """See `CodeSource`."""
-        chosen = self.codes[start : start + len(rows), layer]
-        self._rows.append(rows)
-        self._chosen.append(chosen)
-        return chosen
-
-    def end_block(self) -> None:
-        """See `CodeSource`."""
-        rows = np.stack(self._rows, axis=1)
-        self.encoder.encode_rows(np.stack(self._chosen, axis=1).ravel(), rows.reshape(-1, rows.shape[2]))
-        self._rows, self._chosen = [], []
+    def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """See `TokenSource`."""
+        tokens: np.ndarray = self.steps[places]
+        self.encoder.encode_rows(tokens, rows)
+        return tokens
 
 
 class Decoding:
     """Reads codes from a range decoder."""
 
     block = 1
+    steps = np.empty((0, 0), dtype=np.int64)
 
     def __init__(self, decoder: RangeDecoder, sizes: np.ndarray) -> None:
         self.decoder, self.sizes = decoder, sizes
 
-    def known(self, start: int, stop: int) -> np.ndarray:
-        """See `CodeSource`."""
-        raise NotImplementedError("a decoder knows no frame before it has been asked for it")
-
-    def take(self, rows: np.ndarray, start: int, layer: int) -> np.ndarray:
-        """See `CodeSource`. Raises CorruptStreamError for a code that the layer does not have."""
-        codes = self.decoder.decode_rows(rows).astype(np.int64)
-        if codes.max() >= self.sizes[layer]:
+    def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """See `TokenSource`. Raises CorruptStreamError for a code that the layer does not have."""
+        tokens = self.decoder.decode_rows(rows).astype(np.int64)
+        if (tokens >= self.sizes[places[1]]).any():
             raise CorruptStreamError("the payload is damaged: a token in it does not exist")
-        return codes
-
-    def end_block(self) -> None:
-        """See `CodeSource`."""
+        return tokens
 
 
 class Sampling:
@@ -127,21 +111,19 @@ class Sampling:
     def __init__(self, prompt: np.ndarray, rng: np.random.Generator, temperature: float = 1.0) -> None:
         if not temperature > 0:
             raise UsageError(f"the temperature must be positive, not {temperature}")
-        self.prompt, self.rng, self.temperature = prompt.astype(np.int64), rng, temperature
+        self.prompt = prompt.astype(np.int64)
+        self.steps = np.empty((0, prompt.shape[1]), dtype=np.int64)
+        self.rng, self.temperature = rng, temperature
 
-    def known(self, start: int, stop: int) -> np.ndarray:
-        """See `CodeSource`."""
-        return self.prompt[start:stop]
+    def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """See `TokenSource`."""
+        return np.array([self._one(row, step - layer, layer) for row, step, layer in zip(rows, *places, strict=True)])
 
-    def take(self, rows: np.ndarray, start: int, layer: int) -> np.ndarray:
-        """See `CodeSource`."""
-        if start < len(self.prompt):
-            return self.prompt[start : start + 1, layer]
-        weights = (rows[0] / rows[0].max()) ** (1 / self.temperature)
-        return self.rng.choice(len(weights), size=1, p=weights / weights.sum())
-
-    def end_block(self) -> None:
-        """See `CodeSource`."""
+    def _one(self, row: np.ndarray, frame: int, layer: int) -> int:
+        if frame < len(self.prompt):
+            return int(self.prompt[frame, layer])
+        weights = (row / row.max()) ** (1 / self.temperature)
+        return int(self.rng.choice(weights.size, p=weights / weights.sum()))
 
 
 def encode_tokens(model: TokenModel, codes: np.ndarray, encoder: RangeEncoder) -> None:

@@ -1,12 +1,17 @@
 """A small causal model of the tokens of a residual quantiser: what the range coder expects next.
 
-    frame t - 1, t - 2, ...   --sum of embeddings--> causal blocks --> context of frame t
-    codes of layers < l       --sum of embeddings--------------------> + --> log2 frequencies of layer l's
-    codes
+Layer l runs l frames behind the first (the "delay pattern" of MusicGen, arXiv 2306.05284), so that the tokens of one
+step are predicted together and a file takes about as many steps as it has frames:
 
-Frozen, all of it is exact (see `exact.grid`), so that judging many frames at once and one by one gives the
-same integers on every machine. In float32 the same modules train. `token_coding` walks over frames and
-layers with it.
+    step      0   1   2   3   4          token of layer l in frame t is coded in step t + l, knowing all of the
+    layer 0   0   1   2   3   .          steps before: the layers below it in its own frame, and frame t - 1 up to
+    layer 1   .   0   1   2   3          its own layer
+    layer 2   .   .   0   1   2 ...
+
+    steps s - 1, s - 2, ...  --sums of embeddings--> causal blocks --> context --> log2 frequencies of step s's tokens
+
+Frozen, all of it is exact (see `exact.grid`), so that judging many steps at once and one by one gives the same
+integers on every machine. In float32 the same modules train. `token_coding` walks over the steps with it.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ UNUSED = -100.0  # log2 frequency of a code that a layer does not have
 
 @dataclass(frozen=True)
 class TokenModelConfig:
-    """Sizes: layers of a frame, most codes of a layer, widths, dilations of the causal blocks in frames."""
+    """Sizes: layers of a frame, most codes of a layer, widths, dilations of the causal blocks in steps."""
 
     layers: int = 8
     codes: int = 1024
@@ -37,8 +42,24 @@ class TokenModelConfig:
     dilations: tuple[int, ...] = (1, 2, 4, 8)
 
 
+def delay(codes: Tensor) -> Tensor:
+    """Codes (B, T, L) by frames -> (B, T + L - 1, L) by steps, -1 where a layer has not begun or has ended."""
+    batch, frames, layers = codes.shape
+    steps = codes.new_full((batch, frames + layers - 1, layers), -1)
+    for layer in range(layers):
+        steps[:, layer : layer + frames, layer] = codes[..., layer]
+    return steps
+
+
+def undelay(steps: Tensor) -> Tensor:
+    """Whatever stands at (B, T + L - 1, L) by steps -> (B, T, L) by frames: undoes `delay`."""
+    layers = steps.shape[2]
+    frames = steps.shape[1] - layers + 1
+    return torch.stack([steps[:, layer : layer + frames, layer] for layer in range(layers)], dim=-1)
+
+
 class CausalBlock(nn.Module):
-    """x + out(gelu(mix(x now, x `dilation` frames ago, x twice as long ago))) on (B, T, W)."""
+    """x + out(gelu(mix(x now, x `dilation` steps ago, x twice as long ago))) on (B, S, W)."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -48,12 +69,12 @@ class CausalBlock(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, W) after `past` (B, 2 * dilation, W); returns the same shapes."""
+        """(B, S, W) after `past` (B, 2 * dilation, W); returns the same shapes."""
         padded = torch.cat([past, x], dim=1)
-        frames, step = x.shape[1], self.dilation
-        taps = torch.cat([padded[:, i : i + frames] for i in (0, step, 2 * step)], dim=-1)
+        steps, back = x.shape[1], self.dilation
+        taps = torch.cat([padded[:, i : i + steps] for i in (0, back, 2 * back)], dim=-1)
         change = self.out(gelu(self.mix(taps, on_grid=True)), on_grid=True)
-        return snap(x + change), padded[:, frames:]
+        return snap(x + change), padded[:, steps:]
 
 
 class TokenModel(nn.Module):
@@ -75,29 +96,22 @@ class TokenModel(nn.Module):
         self.rate = nn.Parameter(torch.zeros(config.layers, config.width))
         self.entry = ExactLinear(config.embedding, config.width)
         self.blocks = nn.ModuleList(CausalBlock(config.width, d) for d in config.dilations)
-        self.inner = ExactLinear(config.embedding, config.width)
-        self.layer = nn.Parameter(torch.zeros(config.layers, config.width))
-        heads = (ExactLinear(config.width, config.embedding) for _ in range(config.layers))
-        self.heads = nn.ModuleList(heads)
+        self.widen = ExactLinear(config.width, 2 * config.width)
+        self.heads = ExactLinear(2 * config.width, config.layers * config.embedding)
 
-    def frames(self, codes: Tensor) -> Tensor:
-        """What the next frames learn of codes (B, T, L'), L' at most L: sums of embeddings (B, T, E)."""
-        layers = torch.arange(codes.shape[-1], device=codes.device)
-        return (self.embedding[layers, codes.clamp(min=0)] * (codes >= 0)[..., None]).sum(dim=-2)
-
-    def told(self, codes: Tensor, layer: int) -> Tensor:
-        """What the later layers of a frame learn of one layer's codes (B, T): (B, T, W), 0 where a code is -1."""
-        return self.inner(self.embedding[layer][codes.clamp(min=0)]) * (codes >= 0)[..., None]
+    def embed(self, steps: Tensor) -> Tensor:
+        """Sums of embeddings (B, S, E) of the tokens of steps (B, S, L'), L' at most L; -1 adds nothing."""
+        layers = torch.arange(steps.shape[-1], device=steps.device)
+        return (self.embedding[layers, steps.clamp(min=0)] * (steps >= 0)[..., None]).sum(dim=-2)
 
     def start(self, batch: int) -> list[Tensor]:
-        """What lies before the first frame: silence in every block, (B, 2 * dilation, W) each."""
+        """What lies before the first step: zeros in every block, (B, 2 * dilation, W) each."""
         return [self.rate.new_zeros(batch, 2 * d, self.config.width) for d in self.config.dilations]
 
     def context(self, previous: Tensor, active: Tensor, past: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Context (B, T, W) of frames from the frames before them, `previous` (B, T, E), and the new past.
+        """Context (B, S, W) of steps from the embedded steps before them, `previous` (B, S, E), and the new past.
 
-        `active` (B,) is how many layers an item has: the codes of a frame are guessed differently at other
-        rates.
+        `active` (B,) is how many layers an item has: tokens of a frame are guessed differently at other rates.
         """
         x = snap(self.entry(previous) + self.rate[active - 1][:, None])
         later = []
@@ -106,13 +120,15 @@ class TokenModel(nn.Module):
             later.append(after)
         return x, later
 
-    def log2_frequencies(self, context: Tensor, layer: int) -> Tensor:
-        """(B, T, K) of a layer's codes, from the context (B, T, W) with what the layers before it have told."""
-        # Rectified, not gelu: this line runs for every single token of a file, and a table look-up costs more.
-        hidden = torch.relu(snap(context + self.layer[layer]))
-        direction = snap(self.heads[layer](hidden, on_grid=True))
-        log2 = snap(direction @ self.embedding[layer].T + self.prior[layer])
-        return log2.masked_fill(self.missing[layer], UNUSED)
+    def log2_frequencies(self, context: Tensor, layers: int) -> Tensor:
+        """(B, S, L', K): base-2 logarithms for the tokens of the first L' layers in each step."""
+        size = self.config.embedding
+        directions = snap(self.heads(torch.relu(self.widen(context, on_grid=True))))
+        by_layer = directions.unflatten(-1, (-1, size))[..., :layers, :].movedim(2, 0)
+        # A sum of `embedding` products of grid numbers up to 64: exact in float64 for any size below 2^21.
+        scores = by_layer @ self.embedding[:layers, None].mT
+        log2 = snap(scores.movedim(0, 2) + self.prior[:layers])
+        return log2.masked_fill(self.missing[:layers], UNUSED)
 
     def forward(self, codes: Tensor, active: Tensor) -> Tensor:
         """Bits (B, T, L) that every code costs, 0 where it is -1; for training.
@@ -121,15 +137,11 @@ class TokenModel(nn.Module):
             codes: (B, T, L) int64, -1 in layers from `active` on.
             active: (B,) numbers of layers, 1..L.
         """
-        vectors = self.frames(codes)
-        previous = torch.cat([torch.zeros_like(vectors[:, :1]), vectors[:, :-1]], dim=1)
+        steps = delay(codes)
+        embedded = self.embed(steps)
+        previous = torch.cat([torch.zeros_like(embedded[:, :1]), embedded[:, :-1]], dim=1)
         context, _ = self.context(previous, active, self.start(codes.shape[0]))
-        bits = []
-        for layer in range(codes.shape[-1]):
-            chosen = codes[..., layer]
-            log2 = self.log2_frequencies(context, layer)
-            total = torch.logsumexp(log2 * np.log(2), dim=-1) / np.log(2)
-            cost = total - log2.gather(-1, chosen.clamp(min=0)[..., None])[..., 0]
-            bits.append(cost * (chosen >= 0))
-            context = context + self.told(chosen, layer)
-        return torch.stack(bits, dim=-1)
+        log2 = self.log2_frequencies(context, codes.shape[2])
+        total = torch.logsumexp(log2 * np.log(2), dim=-1) / np.log(2)
+        bits = total - log2.gather(-1, steps.clamp(min=0)[..., None])[..., 0]
+        return undelay(bits * (steps >= 0))

@@ -12,12 +12,12 @@ from bitfloor.entropy_models.exact.frequencies import frequencies, halvings
 from bitfloor.entropy_models.exact.layers import freeze
 from bitfloor.entropy_models.range_coder import RangeDecoder, RangeEncoder
 from bitfloor.entropy_models.token_coding import (
-    BLOCK_FRAMES,
+    BLOCK_STEPS,
     decode_tokens,
     encode_tokens,
     sample_tokens,
 )
-from bitfloor.entropy_models.token_model import TokenModel, TokenModelConfig
+from bitfloor.entropy_models.token_model import TokenModel, TokenModelConfig, delay, undelay
 from bitfloor.errors import CorruptStreamError, UsageError
 
 CONFIG = TokenModelConfig(layers=3, codes=40, embedding=8, width=16, dilations=(1, 2))
@@ -28,7 +28,7 @@ def random_model(seed=0):
     torch.manual_seed(seed)
     model = TokenModel(CONFIG, SIZES)
     for name, parameter in model.named_parameters():
-        if name.endswith("out.weight") or name in ("rate", "layer"):
+        if name.endswith("out.weight") or name == "rate":
             torch.nn.init.normal_(parameter, std=0.3)
     torch.nn.init.normal_(model.prior, std=1.5)  # something to gain from
     return model
@@ -63,7 +63,7 @@ def test_frequencies_are_powers_of_two_rounded_down(units):
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-@pytest.mark.parametrize("frames", [0, 1, 5, BLOCK_FRAMES, BLOCK_FRAMES + 1, 2 * BLOCK_FRAMES + 7])
+@pytest.mark.parametrize("frames", [0, 1, 5, BLOCK_STEPS, BLOCK_STEPS + 1, 2 * BLOCK_STEPS + 7])
 def test_tokens_come_back(frozen, frames, layers):
     codes = random_codes(frames, layers)
     encoder = RangeEncoder()
@@ -81,35 +81,47 @@ def test_the_stream_costs_what_training_minimises(frozen):
     assert stated < 0.95 * 400 * np.log2(SIZES).sum()
 
 
+def test_delay_puts_layer_l_l_steps_later():
+    codes = torch.tensor([[[0, 10, 20], [1, 11, 21], [2, 12, 22]]])
+    expected = [[0, -1, -1], [1, 10, -1], [2, 11, 20], [-1, 12, 21], [-1, -1, 22]]
+    assert delay(codes)[0].tolist() == expected
+    assert torch.equal(undelay(delay(codes)), codes)
+
+
 def test_training_bits_by_definition():
+    # Step by step, each token from softmax(2^log2) of the context that the steps before it made.
     model = random_model()
     codes = torch.from_numpy(random_codes(6))[None]
-    bits = model(codes, torch.tensor([3]))[0]
-    previous = torch.cat([torch.zeros(1, 1, 8), model.frames(codes)[:, :-1]], dim=1)
-    context, _ = model.context(previous, torch.tensor([3]), model.start(1))
-    for layer in range(3):
-        log2 = model.log2_frequencies(context, layer)[0].detach().numpy().astype(np.float64)
+    bits = model(codes, torch.tensor([3]))[0].detach().numpy()
+    past, previous = model.start(1), torch.zeros(1, 1, 8)
+    for step in range(6 + 2):
+        context, past = model.context(previous, torch.tensor([3]), past)
+        log2 = model.log2_frequencies(context, 3)[0, 0].detach().numpy().astype(np.float64)
         probability = 2.0**log2 / (2.0**log2).sum(axis=1, keepdims=True)
-        assert (probability[:, SIZES[layer] :] < 1e-20).all()
-        expected = -np.log2(probability[np.arange(6), codes[0, :, layer]])
-        np.testing.assert_allclose(bits[:, layer].detach(), expected, rtol=1e-4, atol=1e-5)
-        context = context + model.told(codes[..., layer], layer)
+        previous = torch.zeros(1, 1, 8)
+        for layer in range(3):
+            assert (probability[layer, SIZES[layer] :] < 1e-20).all()
+            if 0 <= step - layer < 6:
+                token = int(codes[0, step - layer, layer])
+                cost = -np.log2(probability[layer, token])
+                assert bits[step - layer, layer] == pytest.approx(cost, rel=1e-4, abs=1e-5)
+                previous = previous + model.embedding[layer, token]
 
 
-def test_a_token_costs_what_its_past_says_and_nothing_else():
+def test_a_token_costs_what_earlier_steps_say_and_nothing_else():
     model = random_model()
     codes = torch.from_numpy(random_codes(12))[None]
     active = torch.tensor([3])
     before = model(codes, active)
+    step = np.arange(12)[:, None] + np.arange(3)
     for frame, layer in ((4, 0), (4, 2), (11, 1)):
         changed = codes.clone()
         changed[0, frame, layer] = (changed[0, frame, layer] + 1) % SIZES[layer]
-        differs = (model(changed, active) - before).abs()[0] > 1e-6
-        assert not differs[:frame].any()
-        assert not differs[frame, :layer].any()
+        differs = ((model(changed, active) - before).abs()[0] > 1e-6).numpy()
         assert differs[frame, layer]
-        if frame < 11:
-            assert differs[frame + 1 :].any()
+        differs[frame, layer] = False
+        assert not differs[step <= frame + layer].any()
+        assert differs[step == frame + layer + 1].any()
 
 
 def test_unused_layers_cost_nothing_and_say_nothing():
@@ -125,14 +137,10 @@ def test_the_frozen_model_is_the_same_in_every_setting(frozen):
     codes = torch.from_numpy(random_codes(40))[None]
 
     def rows():
-        previous = torch.cat([torch.zeros(1, 1, 8).double(), frozen.frames(codes)[:, :-1]], dim=1)
+        embedded = frozen.embed(delay(codes))
+        previous = torch.cat([torch.zeros(1, 1, 8).double(), embedded[:, :-1]], dim=1)
         context, _ = frozen.context(previous, torch.tensor([3]), frozen.start(1))
-        told = torch.zeros_like(context)
-        out = []
-        for layer in range(3):
-            out.append(frequencies(frozen.log2_frequencies(context + told, layer)))
-            told = told + frozen.told(codes[..., layer], layer)
-        return torch.stack(out)
+        return frequencies(frozen.log2_frequencies(context, 3))
 
     threads, reference = torch.get_num_threads(), rows()
     try:
