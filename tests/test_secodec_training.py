@@ -8,11 +8,17 @@ import soundfile
 import torch
 from scipy.signal import stft
 
+from bitfloor.codecs.secodec.codec import SECodecCodec
+from bitfloor.codecs.secodec.frozen import save_frozen
 from bitfloor.codecs.secodec.model import PRESETS
 from bitfloor.codecs.secodec.residual_vq import Extraction
+from bitfloor.codecs.sound import Sound
+from bitfloor.entropy_models.token_model import TokenModelConfig
 from bitfloor.tools.training.loop import Budget, Trainer
 from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
 from bitfloor.tools.training.spectral_loss import MelDistance, compressed_distance
+from bitfloor.tools.training.speech import find_speech, load_waveform, split_speakers, to_float
+from bitfloor.tools.training.tokens import TokenTask
 
 CONFIG = PRESETS["tiny"]
 PLAN = [Extraction(k=8), Extraction(codes=8), Extraction(codes=8)]
@@ -105,3 +111,38 @@ def test_a_short_run_learns_and_its_average_decodes(task, tmp_path):
     for name, value in task.model.state_dict().items():
         if name.endswith(("figures", "labels")):
             assert torch.equal(trainer.average[name], value)
+
+
+def test_the_token_model_learns_what_follows_what(task, collection, tmp_path):
+    task.batch(np.random.default_rng(0), 0.5)  # finds the codebooks
+    config = TokenModelConfig(CONFIG.layers, CONFIG.capacity, CONFIG.dim, 32, (1, 2))
+    tokens = TokenTask(task.network, [collection], config=config, batch=8, frames=60, shifts=2)
+    codes, active = tokens.batch(np.random.default_rng(1), 0.0)
+    assert codes.shape == (8, 60, CONFIG.layers)
+    for item, layers in zip(codes, active, strict=True):
+        assert (item[:, layers:] == -1).all() and (item[:, :layers] >= 0).all()
+    # Put in the place of speech: codes that count upwards from anywhere, which a model of the past must see.
+    sizes = torch.tensor(task.network.quantiser.sizes)
+    counting = [(torch.arange(90)[:, None] + start) % sizes for start in range(24)]
+    tokens.training, tokens.held_out = counting[:20], counting[20:]
+    tokens._places = np.arange(1, 21) / 20
+    before = tokens.validate(tokens.model)
+    assert before["bits"] > 0.9 * sizes.log2().mean().item()
+    trainer = Trainer(tokens, Budget(steps=80, lr=1e-2, warmup=5), tmp_path)
+    trainer.run()
+    after = trainer.validate()
+    assert after["bits"] < 0.3 * before["bits"]
+    assert after["share"] == pytest.approx(
+        after["bits"] * CONFIG.layers / np.log2(task.network.quantiser.sizes).sum(), rel=1e-6
+    )
+
+
+def test_codes_are_those_of_the_codec(task, collection):
+    task.batch(np.random.default_rng(0), 0.5)
+    config = TokenModelConfig(CONFIG.layers, CONFIG.capacity, CONFIG.dim, 8, (1,))
+    tokens = TokenTask(task.network, [collection], config=config, shifts=1)
+    utterance = split_speakers(find_speech([collection]))[1][0]
+    codec = SECodecCodec(save_frozen(collection.parent / "toy.safetensors", task.network, tokens.tokens))
+    heard = Sound(to_float(load_waveform(utterance.path)), 16_000)
+    # Half-precision weights move a code here and there.
+    assert (codec.tokens(heard) == tokens.held_out[0].numpy()).mean() > 0.95
