@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -39,6 +39,6 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
                 part, key = name.split("/", 1)
                 parts[part][key] = file.get_tensor(name)
             progress = json.loads(file.metadata()["progress"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no training checkpoint: {error}") from error
     return parts, progress
