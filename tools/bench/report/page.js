@@ -135,6 +135,7 @@ if (data.viewer.length) {
       side(name);
     }
     $("v").style.width = `${entry.width * Number($("v-zoom").value)}px`;
+    $("v-captions").style.maxWidth = $("v").style.width;
     $("v").style.aspectRatio = `${entry.width} / ${entry.height}`;
   };
   choose($("v-picture"), data.viewer.map((v, i) => [String(i), v.name]), "0", (value) => { at.picture = Number(value); targets(); lay(); });
