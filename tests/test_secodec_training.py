@@ -14,10 +14,13 @@ from bitfloor.codecs.secodec.model import PRESETS
 from bitfloor.codecs.secodec.residual_vq import Extraction
 from bitfloor.codecs.sound import Sound
 from bitfloor.entropy_models.token_model import TokenModelConfig
+from bitfloor.errors import ModelError, UsageError
+from bitfloor.tools.training.export_secodec import TOKENS, export_secodec, load_network
 from bitfloor.tools.training.loop import Budget, Trainer
 from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
 from bitfloor.tools.training.spectral_loss import MelDistance, compressed_distance
 from bitfloor.tools.training.speech import find_speech, load_waveform, split_speakers, to_float
+from bitfloor.tools.training.tasks import make_task
 from bitfloor.tools.training.tokens import TokenTask
 
 CONFIG = PRESETS["tiny"]
@@ -146,3 +149,23 @@ def test_codes_are_those_of_the_codec(task, collection):
     heard = Sound(to_float(load_waveform(utterance.path)), 16_000)
     # Half-precision weights move a code here and there.
     assert (codec.tokens(heard) == tokens.held_out[0].numpy()).mean() > 0.95
+
+
+def test_two_runs_make_a_model_that_codes(collection, tmp_path):
+    torch.manual_seed(0)
+    network = SECodecTask(CONFIG, [collection], batch=4, seconds=0.4)
+    Trainer(network, Budget(steps=12), tmp_path).run()
+    tokens = make_task("secodec-tokens", "tiny", [collection], 4, 0, tmp_path)
+    Trainer(tokens, Budget(steps=3), tmp_path / TOKENS).run()
+    path = export_secodec(tmp_path, "tiny", "toy")
+    codec = SECodecCodec.from_path(path)
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["fingerprint"] == codec.frozen.fingerprint.hex()
+    assert card["codes"] == network.network.quantiser.sizes
+    heard = Sound(np.float32(0.1 * np.random.default_rng(0).standard_normal(5000)), 16_000)
+    data = codec.encode(heard, quality=100)
+    np.testing.assert_array_equal(codec.decode_tokens(data), codec.tokens(heard))
+    with pytest.raises(ModelError, match="no checkpoint of secodec"):
+        load_network(tmp_path, "small")
+    with pytest.raises(UsageError, match="no preset"):
+        load_network(tmp_path, "huge")

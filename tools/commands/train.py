@@ -56,25 +56,28 @@ def command(
     The folder gets last.safetensors (checkpoint), log.csv, validation.csv and at the end the model with its
     card. Put that folder into BITFLOOR_MODELS to use it. Several processes: start it with torchrun. For speech
     a JSON index may stand for a folder: a list of objects with file, source and speaker.
+
+    The speech codec takes two runs with the same -o: first --codec secodec, then --codec secodec-tokens, which
+    trains the model of its tokens and writes the model.
     """
-    if export and codec != "mlicv2":
-        raise UsageError(f"cannot write a model of {codec} yet: its checkpoint is all there is")
     if not export and not folders:
         raise UsageError("name at least one folder with pictures or speech")
     if not export and (minutes is None) == (steps is None):
         raise UsageError("give either --minutes or --steps")
     from ..training.export import export_mlicv2
+    from ..training.export_secodec import TOKENS, export_secodec
     from ..training.loop import Budget, Trainer
     from ..training.tasks import make_task
 
-    name = name or f"{codec}-{preset}"
+    write = export_mlicv2 if codec == "mlicv2" else export_secodec
+    name = name or f"{codec.removesuffix('-tokens')}-{preset}"
     if export:
-        click.echo(export_mlicv2(out, preset, name))
+        click.echo(write(out, preset, name))
         return
     trainer = Trainer(
-        make_task(codec, preset, folders, batch, crop),
+        make_task(codec, preset, folders, batch, crop, out),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed),
-        out,
+        out / TOKENS if codec == "secodec-tokens" else out,
         device,
     )
     if resume or restart:
@@ -85,7 +88,7 @@ def command(
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():
             click.echo(f"{figure} {value:.4f}")
-        click.echo(export_mlicv2(out, preset, name) if codec == "mlicv2" else trainer.path)
+        click.echo(write(out, preset, name) if codec != "secodec" else trainer.path)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,14 @@ from .task import Task
 Config = TypeVar("Config")
 
 
-def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop: int) -> Task:
+def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop: int, folder: Path) -> Task:
     """The training task of a codec on the data in `places`; `crop` is for pictures.
+
+    The token model of the speech codec is trained after the codec, on the network of the checkpoint in `folder`.
 
     Raises:
         UsageError: for an unknown codec or preset.
+        ModelError: for the token model, when there is no checkpoint of a network with codebooks.
         UnreadableInputError: when there is nothing to train on.
     """
     if codec == "mlicv2":
@@ -29,7 +32,12 @@ def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop:
         from .secodec import SECodecTask
 
         return SECodecTask(_preset(SECODEC_PRESETS, preset), places, batch=batch)
-    raise UsageError(f"cannot train codec '{codec}': choose mlicv2 or secodec")
+    if codec == "secodec-tokens":
+        from .export_secodec import load_network
+        from .tokens import TokenTask
+
+        return TokenTask(load_network(folder, preset), places, batch=batch)
+    raise UsageError(f"cannot train codec '{codec}': choose mlicv2, secodec or secodec-tokens")
 
 
 def _preset(presets: dict[str, Config], name: str) -> Config:
