@@ -31,7 +31,7 @@ class CodecEntry:
     has_models: bool = True
 
 
-# An id is for ever. 2 is reserved for s2lic and 3 for secodec.
+# An id is for ever. 2 is reserved for s2lic.
 CODECS = (
     CodecEntry(
         "mlicv2",
@@ -40,6 +40,13 @@ CODECS = (
         "bitfloor.codecs.mlicv2.codec:MLICv2Codec",
         ("width", "height", "quality"),
         quality_positions=448,
+    ),
+    CodecEntry(
+        "secodec",
+        3,
+        "sound",
+        "bitfloor.codecs.secodec.codec:SECodecCodec",
+        ("rate", "samples", "layers"),
     ),
     CodecEntry(
         "mecb",

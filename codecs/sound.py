@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,16 @@ import soundfile
 import soxr
 
 from ..errors import UnreadableInputError, UsageError
+from .files import STANDARD, write_bytes
 
 MAX_SECONDS = 4 * 3600
-RATES = (1_000, 768_000)  # Hz, smallest and largest
+WRITABLE = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".aiff": ("AIFF", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+}
+RATES = (1_000, 192_000)  # Hz, smallest and largest; libsndfile crashes on Ogg files of higher rates
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,21 @@ def read_sound(data: bytes, name: str = "the input") -> Sound:
         raise UnreadableInputError(f"{name}: {error}") from None
 
 
-def wav_bytes(sound: Sound) -> bytes:
-    """A WAV file of 16-bit samples; what is beyond -1..1 is clipped."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(sound.samples, -1, 1), sound.rate, format="WAV", subtype="PCM_16")
-    return buffer.getvalue()
+def write_sound(sound: Sound, path: str | Path, overwrite: bool = False) -> None:
+    """Writes a file whose suffix says the format, WAV for "-". What is beyond -1..1 is clipped.
+
+    WAV, FLAC and AIFF get 16-bit samples.
+
+    Raises:
+        UsageError: for another suffix, and as `files.atomic_output` does.
+    """
+    suffix = ".wav" if str(path) == STANDARD else Path(path).suffix.lower()
+    if suffix not in WRITABLE:
+        raise UsageError(f"a sound goes into {', '.join(WRITABLE)}, not {suffix or 'no suffix'}")
+    buffer = io.BytesIO()  # libsndfile seeks, which a pipe cannot do
+    file_format, subtype = WRITABLE[suffix]
+    try:
+        soundfile.write(buffer, np.clip(sound.samples, -1, 1), sound.rate, format=file_format, subtype=subtype)
+    except soundfile.LibsndfileError as error:  # such as a rate that the format does not have
+        raise UsageError(f"cannot write {sound.rate} Hz as {file_format}: {error}") from None
+    write_bytes(buffer.getvalue(), path, overwrite)

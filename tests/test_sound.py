@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bitfloor.codecs.sound import Sound, as_sound, read_sound, wav_bytes
+from bitfloor.codecs.sound import RATES, WRITABLE, Sound, as_sound, read_sound, write_sound
 from bitfloor.errors import UnreadableInputError, UsageError
 
 
@@ -50,9 +50,27 @@ def test_files_are_read(options):
     np.testing.assert_allclose(sound.samples[500:-500], tone[500:-500], atol=0.05)
 
 
-def test_wav_bytes_clip():
-    sound = read_sound(wav_bytes(Sound(np.float32([0, 0.25, 3, -3]), 16_000)))
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff"])
+def test_written_files_hold_the_samples_and_clip(tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    write_sound(Sound(np.float32([0, 0.25, 3, -3]), 22_050), path)
+    sound = read_sound(path.read_bytes())
     np.testing.assert_allclose(sound.samples, [0, 0.25, 1, -1], atol=1e-4)
+    assert sound.rate == 22_050
+    with pytest.raises(UsageError, match="there already"):
+        write_sound(sound, path)
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("suffix", WRITABLE)
+def test_every_rate_can_be_written(tmp_path, rate, suffix):
+    write_sound(Sound(np.zeros(3000, np.float32), rate), tmp_path / f"out{suffix}")
+    assert read_sound((tmp_path / f"out{suffix}").read_bytes()).rate == rate
+
+
+def test_suffixes_that_cannot_be_written(tmp_path):
+    with pytest.raises(UsageError, match=r"not \.png"):
+        write_sound(Sound(np.zeros(3, np.float32), 8000), tmp_path / "out.png")
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,7 @@ def codec_for(data: bytes, name: str) -> str:
 def read_source(data: bytes, codec: str, name: str) -> Any:
     """Return what the codec called `codec` encodes, from the bytes of a file.
 
-    Raises UnreadableInputError where `data` holds no such thing, UsageError for a codec that does not
-    code files.
+    Raises UnreadableInputError where `data` holds no such thing.
     """
     kind = registry.by_name(codec).kind
     if kind == "picture":
@@ -45,4 +44,6 @@ def read_source(data: bytes, codec: str, name: str) -> Any:
         from ..codecs.symbol_files import read_symbols
 
         return read_symbols(data, name)
-    raise UsageError(f"the codec {codec} does not encode {kind} files")
+    from ..codecs.sound import read_sound
+
+    return read_sound(data, name)

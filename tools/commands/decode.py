@@ -1,4 +1,4 @@
-"""`bitfloor decode`: compressed files back into pictures."""
+"""`bitfloor decode`: compressed files back into pictures and sounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ...codecs import registry
 from ...codecs.base import PictureCodec
 from ...codecs.container import unpack
 from ...codecs.files import STANDARD, read_bytes
-from ...errors import UsageError
 from ..console import common_options, detail, note
 from ..jobs import Job, naming, plan, run_jobs
 from .encode import SUFFIX
@@ -23,7 +22,7 @@ from .encode import SUFFIX
     "-o",
     "--out",
     type=click.Path(),
-    help="File, whose suffix says the format, or folder. [IN.png]",
+    help="File, whose suffix says the format, or folder. [IN.png, IN.wav]",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
@@ -46,10 +45,9 @@ def _decode_file(job: Job, force: bool) -> None:
     if entry.kind == "symbols":
         _decode_symbols(job, data, force)
         return
-    if entry.kind != "picture":
-        raise UsageError(
-            f"it holds {entry.kind}, which this command does not write: use the codec {entry.name}"
-        )
+    if entry.kind == "sound":
+        _decode_sound(job, data, force)
+        return
 
     from ...codecs.api import codec_of
     from ...codecs.picture_files import check_suffix, write_picture
@@ -68,6 +66,20 @@ def _decode_file(job: Job, force: bool) -> None:
         f"  codec {codec.name}; loaded the codec {loaded - start:.2f} s, decoded {decoded - loaded:.2f} s, "
         f"written {time.perf_counter() - decoded:.2f} s"
     )
+
+
+def _decode_sound(job: Job, data: bytes, force: bool) -> None:
+    """Write a sound, as WAV unless named otherwise."""
+    from ...codecs.api import codec_of
+    from ...codecs.sound import Sound, write_sound
+
+    start = time.perf_counter()
+    sound = Sound(*codec_of(data).decode(data))
+    target = job.target.with_suffix(".wav") if job.target.suffix.lower() == ".png" else job.target
+    write_sound(sound, target, force)
+    name = "standard input" if str(job.source) == STANDARD else str(job.source)
+    note(f"{name} -> {target}: {sound.seconds:.2f} s at {sound.rate} Hz")
+    detail(f"  loaded, decoded and written in {time.perf_counter() - start:.2f} s")
 
 
 def _decode_symbols(job: Job, data: bytes, force: bool) -> None:

@@ -22,6 +22,7 @@ SUFFIX = ".bf"
 READABLE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".qoi"),
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au"),
 )
 
 
@@ -76,7 +77,7 @@ def command(
     force: bool,
     recursive: bool,
 ) -> None:
-    """Compress each IN, a file or all pictures of a folder; "-" is standard input and output."""
+    """Compress each IN, a file or all pictures and sounds of a folder; "-" is standard input and output."""
     aim = Aim(quality, size, bpp, psnr)
     jobs = plan(inputs, out, SUFFIX, recursive, READABLE_SUFFIXES)
     options = _symbol_options(codec, rate, law, seed)
@@ -161,8 +162,8 @@ def encode_to_aim(
     else:
         quality = DEFAULT_QUALITY if aim.quality is None else aim.quality
         data = encode(quality)
-        return data, _describe(data, pixels, quality)
-    return probe.data, _describe(probe.data, pixels, probe.quality) + words
+        return data, _describe(data, source, pixels, quality)
+    return probe.data, _describe(probe.data, source, pixels, probe.quality) + words
 
 
 def _psnr_measure(codec: Codec, source: Any) -> Callable[[bytes], float]:
@@ -186,6 +187,8 @@ def _symbol_words(codec: Codec, data: bytes) -> str:
     )
 
 
-def _describe(data: bytes, pixels: int | None, quality: float) -> str:
+def _describe(data: bytes, source: Any, pixels: int | None, quality: float) -> str:
     rate = f", {8 * len(data) / pixels:.4f} bit/pixel" if pixels else ""
+    if seconds := getattr(source, "seconds", None):
+        rate = f", {8 * len(data) / seconds / 1000:.3f} kbit/s"
     return f"{len(data):,} bytes{rate}, quality {quality:.4g}"
