@@ -87,19 +87,31 @@ class Encoding:
 
 
 class Decoding:
-    """Reads codes from a range decoder."""
+    """Reads codes from a range decoder, and stops when they cost more than the bytes that there are.
+
+    Past its end a stream reads as zeros for ever: a header that claims hours must not be followed for hours.
+    """
 
     block = 1
     steps = np.empty((0, 0), dtype=np.int64)
 
-    def __init__(self, decoder: RangeDecoder, sizes: np.ndarray) -> None:
+    def __init__(self, decoder: RangeDecoder, sizes: np.ndarray, size: int) -> None:
         self.decoder, self.sizes = decoder, sizes
+        self.bits_left = 1.01 * 8 * size + 64  # the cost below leaves the coder's own rounding out
+
+    def _spend(self, tokens: np.ndarray, rows: np.ndarray) -> None:
+        totals = rows.sum(axis=1, dtype=np.float64)
+        chosen = rows[np.arange(tokens.size), tokens]
+        self.bits_left -= float(np.log2(totals / np.maximum(chosen, totals * 2.0**-24)).sum())
+        if self.bits_left < 0:
+            raise CorruptStreamError("the payload is damaged: it ends before its tokens do")
 
     def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """See `TokenSource`. Raises CorruptStreamError for a code that the layer does not have."""
+        """See `TokenSource`. Raises CorruptStreamError for a token that no encoder writes."""
         tokens = self.decoder.decode_rows(rows).astype(np.int64)
         if (tokens >= self.sizes[places[1]]).any():
             raise CorruptStreamError("the payload is damaged: a token in it does not exist")
+        self._spend(tokens, rows)
         return tokens
 
 
@@ -126,8 +138,8 @@ class Sampling:
         return int(self.rng.choice(weights.size, p=weights / weights.sum()))
 
 
-def encode_tokens(model: TokenModel, codes: np.ndarray, encoder: RangeEncoder) -> None:
-    """Writes codes (T, L), L at most the model's layers.
+def encode_tokens(model: TokenModel, codes: np.ndarray) -> bytes:
+    """The stream of codes (T, L), L at most the model's layers.
 
     Raises:
         UsageError: for a code that its layer does not have.
@@ -135,16 +147,18 @@ def encode_tokens(model: TokenModel, codes: np.ndarray, encoder: RangeEncoder) -
     sizes = model.sizes.numpy()[: codes.shape[1]]
     if codes.size and (codes.min() < 0 or (codes.max(axis=0) >= sizes).any()):
         raise UsageError(f"tokens must lie below {sizes.tolist()}")
+    encoder = RangeEncoder()
     walk(model, codes.shape[0], codes.shape[1], Encoding(codes, encoder))
+    return encoder.finish()
 
 
-def decode_tokens(model: TokenModel, frames: int, active: int, decoder: RangeDecoder) -> np.ndarray:
-    """Reads codes (frames, active) int64.
+def decode_tokens(model: TokenModel, frames: int, active: int, payload: bytes) -> np.ndarray:
+    """Reads codes (frames, active) int64 from a whole stream of `encode_tokens`.
 
     Raises:
         CorruptStreamError: where the bytes cannot be what `encode_tokens` wrote.
     """
-    return walk(model, frames, active, Decoding(decoder, model.sizes.numpy()))
+    return walk(model, frames, active, Decoding(RangeDecoder(payload), model.sizes.numpy(), len(payload)))
 
 
 def sample_tokens(

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from bitfloor.entropy_models.exact.frequencies import frequencies, halvings
 from bitfloor.entropy_models.exact.layers import freeze
-from bitfloor.entropy_models.range_coder import RangeDecoder, RangeEncoder
 from bitfloor.entropy_models.token_coding import (
     BLOCK_STEPS,
     decode_tokens,
@@ -66,18 +65,15 @@ def test_frequencies_are_powers_of_two_rounded_down(units):
 @pytest.mark.parametrize("frames", [0, 1, 5, BLOCK_STEPS, BLOCK_STEPS + 1, 2 * BLOCK_STEPS + 7])
 def test_tokens_come_back(frozen, frames, layers):
     codes = random_codes(frames, layers)
-    encoder = RangeEncoder()
-    encode_tokens(frozen, codes, encoder)
-    np.testing.assert_array_equal(decode_tokens(frozen, frames, layers, RangeDecoder(encoder.finish())), codes)
+    np.testing.assert_array_equal(decode_tokens(frozen, frames, layers, encode_tokens(frozen, codes)), codes)
 
 
 def test_the_stream_costs_what_training_minimises(frozen):
     # Tokens that the model itself draws, so that it has something to predict.
     codes = sample_tokens(frozen, random_codes(1), 400)
-    encoder = RangeEncoder()
-    encode_tokens(frozen, codes, encoder)
+    stream = encode_tokens(frozen, codes)
     stated = random_model()(torch.from_numpy(codes)[None], torch.tensor([3])).sum().item()
-    assert 8 * len(encoder.finish()) == pytest.approx(stated, rel=0.005, abs=16)
+    assert 8 * len(stream) == pytest.approx(stated, rel=0.005, abs=16)
     assert stated < 0.95 * 400 * np.log2(SIZES).sum()
 
 
@@ -168,19 +164,28 @@ def test_noise_decodes_to_an_error_or_to_tokens_that_exist(frozen):
     rng = np.random.default_rng(0)
     for _ in range(20):
         try:
-            codes = decode_tokens(frozen, 20, 3, RangeDecoder(rng.bytes(40)))
+            codes = decode_tokens(frozen, 20, 3, rng.bytes(40))
         except CorruptStreamError:
             continue
         assert (codes < SIZES).all()
 
 
+def test_a_stream_is_not_read_far_past_its_end(frozen):
+    stream = encode_tokens(frozen, random_codes(50))
+    with pytest.raises(CorruptStreamError, match="ends before"):
+        decode_tokens(frozen, 10**6, 3, stream)
+    # What does end with the bytes is read to its end, whatever its tokens cost.
+    likely = sample_tokens(frozen, random_codes(1), 300, temperature=0.05)
+    np.testing.assert_array_equal(decode_tokens(frozen, 300, 3, encode_tokens(frozen, likely)), likely)
+
+
 def test_requests_that_are_refused(frozen):
     with pytest.raises(UsageError, match="layers"):
-        decode_tokens(frozen, 1, 4, RangeDecoder(b""))
+        decode_tokens(frozen, 1, 4, b"")
     with pytest.raises(UsageError, match="below"):
-        encode_tokens(frozen, np.array([[40, 0, 0]]), RangeEncoder())
+        encode_tokens(frozen, np.array([[40, 0, 0]]))
     with pytest.raises(UsageError, match="below"):
-        encode_tokens(frozen, np.array([[0, -1, 0]]), RangeEncoder())
+        encode_tokens(frozen, np.array([[0, -1, 0]]))
     with pytest.raises(UsageError, match="temperature"):
         sample_tokens(frozen, random_codes(1), 2, temperature=0)
     with pytest.raises(UsageError, match="sizes"):

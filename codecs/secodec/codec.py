@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from ... import weights
-from ...entropy_models.range_coder import RangeDecoder, RangeEncoder
 from ...entropy_models.structural import Rule
 from ...entropy_models.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError
@@ -70,10 +69,8 @@ class SECodecCodec(Codec):
         layers = self.layers_of(quality)
         sound = as_sound(source)
         tokens = self.tokens(sound, layers, rule)
-        encoder = RangeEncoder()
-        encode_tokens(self.frozen.tokens, tokens, encoder)
         header = Header(CODEC_ID, self.frozen.fingerprint, (sound.rate, sound.samples.size, layers))
-        return pack(header, encoder.finish(), latents_check([tokens]))
+        return pack(header, encode_tokens(self.frozen.tokens, tokens), latents_check([tokens]))
 
     def decode(self, data: bytes) -> tuple[np.ndarray, int]:
         """Samples (T,) float32 and the rate of what was encoded.
@@ -121,7 +118,7 @@ class SECodecCodec(Codec):
     def _tokens_in(self, container: Container) -> np.ndarray:
         rate, length, layers = self._fields(container)
         frames = frame_count(length, rate, self.network.config.hop)
-        tokens = decode_tokens(self.frozen.tokens, frames, layers, RangeDecoder(container.payload))
+        tokens = decode_tokens(self.frozen.tokens, frames, layers, container.payload)
         verify_latents(container.latents_check, [tokens])
         return tokens
 
