@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from secodec_toy import CONFIG, toy_networks
 
 from bitfloor.codecs.container import pack, unpack
 from bitfloor.codecs.secodec.chunks import (
@@ -15,29 +16,15 @@ from bitfloor.codecs.secodec.chunks import (
 )
 from bitfloor.codecs.secodec.codec import SECodecCodec, frame_count
 from bitfloor.codecs.secodec.frozen import FrozenSECodec, new_token_model, save_frozen
-from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
-from bitfloor.codecs.secodec.residual_vq import Extraction
+from bitfloor.codecs.secodec.model import SECodecNetwork
 from bitfloor.codecs.sound import Sound
-from bitfloor.entropy_models.token_model import TokenModelConfig
 from bitfloor.errors import CorruptStreamError, ModelError, UsageError
-
-CONFIG = PRESETS["tiny"]
-
-
-def trained(seed=0):
-    torch.manual_seed(seed)
-    network = SECodecNetwork(CONFIG).eval()
-    with torch.no_grad():
-        latents = network.encode(torch.randn(4, 50 * CONFIG.hop)).flatten(0, 1)
-    network.quantiser.extract(latents, [Extraction(k=8), Extraction(codes=12), Extraction(codes=32)])
-    tokens = new_token_model(network, TokenModelConfig(3, CONFIG.capacity, CONFIG.dim, 16, (1, 2)))
-    return network, tokens
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "toy.safetensors"
-    save_frozen(path, *trained())
+    save_frozen(path, *toy_networks())
     return path
 
 
@@ -153,14 +140,14 @@ def test_headers_that_cannot_be(codec, fields):
 
 
 def test_the_wrong_model_is_named(codec, tmp_path):
-    other = SECodecCodec(save_frozen(tmp_path / "other.safetensors", *trained(1)))
+    other = SECodecCodec(save_frozen(tmp_path / "other.safetensors", *toy_networks(1)))
     assert other.frozen.fingerprint != codec.frozen.fingerprint
     with pytest.raises(ModelError, match=codec.frozen.fingerprint.hex()):
         other.decode(codec.encode((noise(900), 16_000)))
 
 
 def test_models_are_the_same_after_loading(path, tmp_path):
-    saved = save_frozen(tmp_path / "again.safetensors", *trained())
+    saved = save_frozen(tmp_path / "again.safetensors", *toy_networks())
     loaded = FrozenSECodec.load(path)
     assert saved.fingerprint == loaded.fingerprint
     sound = Sound(noise(8000), 16_000)
@@ -172,7 +159,7 @@ def test_models_that_are_refused(tmp_path, path):
     for name in ("missing.safetensors", "broken.safetensors"):
         with pytest.raises(ModelError, match="cannot read"):
             FrozenSECodec.load(tmp_path / name)
-    network, tokens = trained()
+    network, tokens = toy_networks()
     network.quantiser.layers[1].figures[0] = 11
     with pytest.raises(ModelError, match="codes"):
         save_frozen(tmp_path / "unlike.safetensors", network, tokens)

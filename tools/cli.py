@@ -19,14 +19,16 @@ from .console import DEBUG, common_options, error_line, setting
 # name -> one line of help; the command itself is `command` in the module `commands.NAME`, with "_" for "-".
 # It is imported only when it runs, because most commands need torch and the list of commands does not.
 COMMANDS = {
-    "encode": "Compress pictures.",
+    "encode": "Compress pictures and speech.",
     "decode": "Bring compressed files back.",
     "info": "Say what is in a compressed file.",
     "bench": "Measure rate and distortion of any codecs.",
     "models": "List the models that are here.",
     "demo": "Encode and decode a photograph, and say what came of it.",
+    "tokens": "Write speech as tokens.",
+    "say": "Turn tokens into sound, and go on from them.",
     "couple": "Couple laws, hide messages in text, play coding games.",
-    "train": "Train a network on folders of pictures.",
+    "train": "Train a network on folders of pictures or speech.",
 }
 
 EXIT_INTERRUPTED = 130

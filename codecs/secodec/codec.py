@@ -13,7 +13,7 @@ from ...entropy_models.structural import Rule
 from ...entropy_models.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError
 from ..base import Codec, Kind, check_quality
-from ..container import Container, Header, latents_check, pack, unpack, verify_latents
+from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents
 from ..sound import MAX_SECONDS, RATES, Sound, as_sound
 from .chunks import decode_chunks, encode_chunks
 from .frozen import FrozenSECodec
@@ -137,6 +137,17 @@ class SECodecCodec(Codec):
         ):
             raise CorruptStreamError(f"a header of {length} samples at {rate} Hz in {layers} layers cannot be")
         return rate, length, layers
+
+
+def open_speech_codec(data: bytes, model: str | None = None) -> SECodecCodec:
+    """The codec for `data`: with the model that a bitfloor file names, else with `model` or the default.
+
+    Raises:
+        CorruptStreamError: for a bitfloor file that is damaged.
+        ModelError: where the model is not here.
+    """
+    fingerprint = unpack(data).header.fingerprint if data.startswith(MAGIC) else None
+    return SECodecCodec.load(model, fingerprint=fingerprint)
 
 
 def frame_count(length: int, rate: int, hop: int) -> int:

@@ -1,0 +1,126 @@
+"""The command line on speech: encode, decode, info, tokens, say, with a toy model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from secodec_toy import write_toy
+
+from bitfloor.codecs.secodec.codec import SECodecCodec
+from bitfloor.tools.cli import main
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    write_toy(folder)
+    return folder
+
+
+@pytest.fixture
+def run(models, tmp_path, monkeypatch, capsys):
+    """Run the command line in a folder with clip.wav; gives (status, standard output, standard error)."""
+    monkeypatch.setenv("BITFLOOR_MODELS", str(models))
+    monkeypatch.chdir(tmp_path)
+    samples = 0.3 * np.random.default_rng(0).standard_normal((24_000, 2))
+    soundfile.write("clip.wav", samples, 48_000)
+
+    def call(*args):
+        if args[0] in ("encode", "tokens", "say") and "--model" not in args:
+            args = (*args, "--model", "toy")  # and not the one in the box
+        status = main([str(a) for a in args])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def codec(models):
+    return SECodecCodec.from_path(models / "toy.safetensors")
+
+
+def test_there_and_back(run, codec):
+    status, _, err = run("encode", "clip.wav", "-q", 100)
+    assert status == 0 and "kbit/s" in err
+    assert run("decode", "clip.bf", "-o", "back.flac")[0] == 0
+    samples, rate = soundfile.read("back.flac")
+    assert samples.shape == (24_000,) and rate == 48_000
+    expected, _ = codec.decode(Path("clip.bf").read_bytes())
+    np.testing.assert_allclose(samples, expected.clip(-1, 1), atol=1e-4)
+    info = json.loads(run("info", "--json", "clip.bf")[1])
+    assert info["codec"] == "secodec" and info["fields"] == {"rate": 48_000, "samples": 24_000, "layers": 3}
+
+
+def test_wav_is_what_decode_writes_unless_told(run, tmp_path):
+    assert run("encode", "clip.wav", "-o", "other.bf")[0] == 0
+    assert run("decode", "other.bf")[0] == 0
+    assert (tmp_path / "other.wav").read_bytes()[:4] == b"RIFF"
+    status, _, err = run("decode", "other.bf")
+    assert status == 2 and "there already" in err
+    assert run("decode", "other.bf", "-o", "other.jpg")[0] == 2
+
+
+def test_a_size_can_be_asked_for(run, tmp_path):
+    assert run("encode", "clip.wav", "--size", 80)[0] == 0
+    assert (tmp_path / "clip.bf").stat().st_size <= 80
+    assert run("encode", "clip.wav", "--size", 10, "-f")[0] == 6
+
+
+@pytest.mark.parametrize("name", ["t.npy", "t.json"])
+def test_tokens_of_a_sound_and_of_its_file_are_the_same(run, codec, name):
+    run("encode", "clip.wav", "-q", 100)
+    for source in ("clip.wav", "clip.bf"):
+        assert run("tokens", source, "-o", name, "-f")[0] == 0
+        data = Path(name).read_bytes()
+        tokens = np.load(name) if name.endswith("npy") else np.array(json.loads(data)["tokens"])
+        np.testing.assert_array_equal(tokens, codec.decode_tokens(Path("clip.bf").read_bytes()))
+    assert run("tokens", "clip.wav", "--layers", 2, "-o", "two.npy")[0] == 0
+    np.testing.assert_array_equal(np.load("two.npy"), tokens[:, :2])
+
+
+def test_say_turns_tokens_into_the_sound_of_the_file_and_goes_on(run, codec):
+    run("tokens", "clip.wav", "-o", "t.json")
+    assert run("say", "t.json", "-o", "said.wav")[0] == 0
+    said, rate = soundfile.read("said.wav")
+    tokens = np.array(json.loads(Path("t.json").read_bytes())["tokens"])
+    np.testing.assert_allclose(said, codec.synthesise(tokens).samples.clip(-1, 1), atol=1e-4)
+    assert run("say", "t.json", "--seconds", 0.4, "-o", "more.wav")[0] == 0
+    more, _ = soundfile.read("more.wav")
+    assert rate == 16_000 and more.size == said.size + 6400
+    # Up to where the new frames reach back, the beginning is the same.
+    np.testing.assert_allclose(more[:4000], said[:4000], atol=1e-4)
+    run("say", "t.json", "--seconds", 0.4, "--seed", 1, "-o", "other.wav")
+    assert (soundfile.read("other.wav")[0] != more).any()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "message"),
+    [
+        (b'{"tokens": [[0, 99, 0]]}', 3, "below"),
+        (b'{"tokens": [[0, 1], [2]]}', 3, "no file of tokens"),
+        (b'{"model": "00000000", "tokens": [[0]]}', 5, "needs model 00000000"),
+        (b"{", 3, "no file of tokens"),
+        (b"\x93NUMPY", 3, "no file of tokens"),
+        (b"\x8aBFL", 4, ""),
+        (b"neither", 3, "no sound"),
+    ],
+)
+def test_what_say_refuses(run, tmp_path, content, status, message):
+    (tmp_path / "in").write_bytes(content)
+    found, _, err = run("say", "in", "-o", "out.wav")
+    assert found == status and message in err and err.count("\n") == 1
+
+
+def test_what_tokens_refuses(run):
+    assert run("tokens", "clip.wav", "--layers", 4)[0] == 2
+    assert run("tokens", "clip.wav", "-o", "t.txt")[0] == 2
+    assert run("tokens", "missing.wav")[0] == 3
+
+
+def test_without_a_model_the_error_says_so(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("BITFLOOR_MODELS", str(tmp_path))
+    status, _, err = run("encode", "clip.wav", "--model", "no-such-model")
+    assert status == 5 and "no-such-model" in err

@@ -1,0 +1,47 @@
+"""`bitfloor say`: tokens as sound, and a beginning of speech continued by the token model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...codecs.files import check_output, read_bytes
+from ..console import common_options, note
+from ..jobs import naming
+
+
+@click.command()
+@click.argument("prompt", metavar="IN", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
+@click.option("--seconds", type=click.FloatRange(0, 600), default=0.0, show_default=True, help="To go on after IN.")
+@click.option("--temperature", type=click.FloatRange(0, 10, min_open=True), default=0.9, show_default=True,
+              help="Below 1 the likelier goes on.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Another seed, another continuation.")
+@click.option("--model", help="Model: a name of `bitfloor models`, or a path.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite.")
+@common_options
+def command(
+    *, prompt: Path, out: Path, seconds: float, temperature: float, seed: int, model: str | None, force: bool
+) -> None:
+    """Write the sound of IN (tokens, a sound, or a compressed one) and what the token model makes of its end.
+
+    The model knows which sounds follow which, not words: it goes on in the voice, without sense.
+    """
+    check_output(out, force)
+    data = read_bytes(prompt)
+
+    from ...codecs.secodec.codec import open_speech_codec
+    from ...codecs.secodec.token_files import read_tokens
+    from ...codecs.sound import write_sound
+    from ...entropy_models.token_coding import sample_tokens
+
+    codec = open_speech_codec(data, model)
+    with naming(prompt):
+        tokens = read_tokens(data, str(prompt), codec)
+    frames = len(tokens) + round(seconds * codec.network.config.frame_rate)
+    if frames > len(tokens):
+        tokens = sample_tokens(codec.frozen.tokens, tokens, frames, temperature=temperature, seed=seed)
+    sound = codec.synthesise(tokens)
+    write_sound(sound, out, force)
+    note(f"{prompt} -> {out}: {sound.seconds:.2f} s, the last {seconds:g} s of them new")
