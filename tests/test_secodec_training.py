@@ -20,7 +20,7 @@ from bitfloor.tools.training.loop import Budget, Trainer
 from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
 from bitfloor.tools.training.spectral_loss import MelDistance, compressed_distance
 from bitfloor.tools.training.speech import find_speech, load_waveform, split_speakers, to_float
-from bitfloor.tools.training.tasks import make_task
+from bitfloor.tools.training.tasks import SpeechOptions, make_task
 from bitfloor.tools.training.tokens import TokenTask
 
 CONFIG = PRESETS["tiny"]
@@ -151,11 +151,24 @@ def test_codes_are_those_of_the_codec(task, collection):
     assert (codec.tokens(heard) == tokens.held_out[0].numpy()).mean() > 0.95
 
 
+def test_the_ablation_is_a_matter_of_options(collection, tmp_path):
+    for codes, sizes in ((None, None), (9, 9)):
+        options = SpeechOptions("structural", codes, 6)
+        made = make_task("secodec", "tiny", [collection], batch=4, crop=0, folder=tmp_path, speech=options)
+        made.batch(np.random.default_rng(0), 0.5)
+        first, second, third = made.network.quantiser.sizes
+        assert made.rule == "structural" and (first == second == sizes if sizes else first != 9)
+        assert third == CONFIG.capacity
+        assert made.network.quantiser.layers[0].codebook().k == 6
+    with pytest.raises(UsageError, match="unknown rule"):
+        make_task("secodec", "tiny", [collection], batch=4, crop=0, folder=tmp_path, speech=SpeechOptions("best"))
+
+
 def test_two_runs_make_a_model_that_codes(collection, tmp_path):
     torch.manual_seed(0)
     network = SECodecTask(CONFIG, [collection], batch=4, seconds=0.4)
     Trainer(network, Budget(steps=12), tmp_path).run()
-    tokens = make_task("secodec-tokens", "tiny", [collection], 4, 0, tmp_path)
+    tokens = make_task("secodec-tokens", "tiny", [collection], batch=4, crop=0, folder=tmp_path)
     Trainer(tokens, Budget(steps=3), tmp_path / TOKENS).run()
     path = export_secodec(tmp_path, "tiny", "toy")
     codec = SECodecCodec.from_path(path)

@@ -19,6 +19,18 @@ from .neighbours import lifted, nearest
 Rule = Literal["structural", "nearest"]
 
 
+def check_rule(name: str) -> Rule:
+    """`name` as a rule.
+
+    Raises:
+        UsageError: when it is none.
+    """
+    for rule in get_args(Rule):
+        if name == rule:
+            return rule
+    raise UsageError(f"unknown rule {name!r}; known are {', '.join(get_args(Rule))}")
+
+
 def quantise(codebook: Codebook, features: np.ndarray, rule: Rule = "structural") -> np.ndarray:
     """Codes (M,) int64 of `features` (M, D).
 
@@ -31,10 +43,8 @@ def quantise(codebook: Codebook, features: np.ndarray, rule: Rule = "structural"
     Raises:
         UsageError: for an unknown rule, or features that do not fit the codebook.
     """
-    if rule == "nearest":
+    if check_rule(rule) == "nearest":
         return nearest_centroid(features, codebook.centroids)[0]
-    if rule != "structural":
-        raise UsageError(f"unknown rule {rule!r}; known are {', '.join(get_args(Rule))}")
     lift = codebook.lift
     index, cosine = nearest(lifted(features, lift), lifted(codebook.nodes, lift), codebook.k)
     weights = np.maximum(cosine.astype(np.float64), 0.0)

@@ -32,6 +32,9 @@ from ...errors import UsageError
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
 @click.option("--name", help="Name of the model that is written [default: CODEC-PRESET].")
+@click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
+@click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
+@click.option("--neighbours", default=10, show_default=True, help="Speech: in the graph; fewer give more codes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", default=0, show_default=True)
 def command(
@@ -48,6 +51,9 @@ def command(
     restart: bool,
     export: bool,
     name: str | None,
+    rule: str,
+    codes: int | None,
+    neighbours: int,
     device: str,
     seed: int,
 ) -> None:
@@ -67,15 +73,16 @@ def command(
     from ..training.export import export_mlicv2
     from ..training.export_secodec import TOKENS, export_secodec
     from ..training.loop import Budget, Trainer
-    from ..training.tasks import make_task
+    from ..training.tasks import SpeechOptions, make_task
 
+    speech = SpeechOptions(rule, codes, neighbours)
     write = export_mlicv2 if codec == "mlicv2" else export_secodec
     name = name or f"{codec.removesuffix('-tokens')}-{preset}"
     if export:
         click.echo(write(out, preset, name))
         return
     trainer = Trainer(
-        make_task(codec, preset, folders, batch, crop, out),
+        make_task(codec, preset, folders, batch=batch, crop=crop, folder=out, speech=speech),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed),
         out / TOKENS if codec == "secodec-tokens" else out,
         device,

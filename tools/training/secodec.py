@@ -42,8 +42,7 @@ class SECodecTask:
         places: see `find_speech`.
         batch: clips in a step.
         seconds: length of a clip.
-        plan: how each layer's codebook is found; structural entropy in the first layer, k-means with as many
-            codes as fit in the others when None.
+        plan: how each layer's codebook is found; see `extraction_plan`.
         rule: how frames find their codes in layers that store frames.
     """
 
@@ -61,7 +60,7 @@ class SECodecTask:
         self.model: nn.Module = self.network
         self.config, self.size, self.rule = config, batch, rule
         self.samples = round(seconds * config.frame_rate) * config.hop
-        self.plan = plan or [Extraction(), *[Extraction(codes=config.capacity)] * (config.layers - 1)]
+        self.plan = plan or extraction_plan(config)
         self.mel = MelDistance()
         training, held_out = split_speakers(find_speech(places))
         self.clips = RandomClips(training)
@@ -132,6 +131,13 @@ class SECodecTask:
             figures[f"bps{count}"] = bits * self.config.frame_rate
         model.train()
         return figures
+
+
+def extraction_plan(config: SECodecConfig, codes: int | None = None, neighbours: int = 10) -> list[Extraction]:
+    """Structural entropy, or k-means with `codes` codes, in the layers that store frames; k-means elsewhere."""
+    stored = min(config.structural_layers, config.layers)
+    plan = [Extraction(codes=codes, k=neighbours)] * stored
+    return plan + [Extraction(codes=config.capacity)] * (config.layers - stored)
 
 
 def _entropy(codes: Tensor) -> float:

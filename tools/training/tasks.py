@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ...entropy_models.structural.quantiser import check_rule
 from ...errors import UsageError
 from .task import Task
 
 Config = TypeVar("Config")
 
 
-def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop: int, folder: Path) -> Task:
-    """The training task of a codec on the data in `places`; `crop` is for pictures.
+@dataclass(frozen=True)
+class SpeechOptions:
+    """How the speech codec finds and uses its codebooks; the rest of what a paper's ablation needs.
+
+    Attributes:
+        rule: "nearest" or "structural", how frames find their codes in the first layer.
+        codes: codes of the first layer by k-means; None for structural entropy, which finds their number.
+        neighbours: of a frame in the graph; the fewer, the more codes structural entropy finds.
+    """
+
+    rule: str = "nearest"
+    codes: int | None = None
+    neighbours: int = 10
+
+
+def make_task(
+    codec: str,
+    preset: str,
+    places: Sequence[Path],
+    *,
+    batch: int,
+    crop: int,
+    folder: Path,
+    speech: SpeechOptions | None = None,
+) -> Task:
+    """The training task of a codec on the data in `places`; `crop` is for pictures, `speech` for speech.
 
     The token model of the speech codec is trained after the codec, on the network of the checkpoint in `folder`.
 
@@ -27,16 +53,19 @@ def make_task(codec: str, preset: str, places: Sequence[Path], batch: int, crop:
         from .mlicv2 import MLICv2Task
 
         return MLICv2Task(_preset(MLICV2_PRESETS, preset), places, batch, crop, late_crop=crop * 3 // 2)
+    speech = speech or SpeechOptions()
     if codec == "secodec":
         from ...codecs.secodec.model import PRESETS as SECODEC_PRESETS
-        from .secodec import SECodecTask
+        from .secodec import SECodecTask, extraction_plan
 
-        return SECodecTask(_preset(SECODEC_PRESETS, preset), places, batch=batch)
+        config = _preset(SECODEC_PRESETS, preset)
+        plan = extraction_plan(config, speech.codes, speech.neighbours)
+        return SECodecTask(config, places, batch=batch, plan=plan, rule=check_rule(speech.rule))
     if codec == "secodec-tokens":
         from .export_secodec import load_network
         from .tokens import TokenTask
 
-        return TokenTask(load_network(folder, preset), places, batch=batch)
+        return TokenTask(load_network(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
     raise UsageError(f"cannot train codec '{codec}': choose mlicv2, secodec or secodec-tokens")
 
 
