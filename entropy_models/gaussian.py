@@ -9,11 +9,11 @@ from torch import Tensor
 
 from .factorized import LIKELIHOOD_FLOOR
 
-# 64 scales from 0.11 to 128 in equal ratios. Both numbers are exact in binary, so that no logarithm of any
+# 128 scales from 0.11 to 128 in equal ratios. Both numbers are exact in binary, so that no logarithm of any
 # mathematical library decides where one scale index ends and the next begins.
-SCALE_COUNT = 64
+SCALE_COUNT = 128
 LOG_SCALE_LOW = -2260 / 2**10
-LOG_SCALE_STEP = 7344 / 2**16
+LOG_SCALE_STEP = 3643 / 2**16
 LOG_SCALE_HIGH = LOG_SCALE_LOW + (SCALE_COUNT - 1) * LOG_SCALE_STEP
 
 
