@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from bitfloor import weights
 from bitfloor.codecs import api
 from bitfloor.codecs.mlicv2 import codec as codec_module
@@ -21,7 +24,6 @@ from bitfloor.entropy_models.checkerboard import pack
 from bitfloor.entropy_models.gaussian import bounded_scales, gaussian_likelihood
 from bitfloor.entropy_models.range_coder import RangeEncoder
 from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
-from PIL import Image
 
 DATA = Path(__file__).parent / "data"
 QUALITIES = (1, 20, 40, 60, 80, 100)
@@ -46,8 +48,8 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_size_and_psnr_rise_with_quality(codec: MLICv2Codec, photograph: np.ndarray) -> None:
     files = [codec.encode(photograph, quality=q) for q in QUALITIES]
     values = [psnr(np.asarray(codec.decode(f)), photograph) for f in files]
-    assert all(a < b for a, b in zip(values, values[1:], strict=False))
-    assert all(len(a) < len(b) for a, b in zip(files, files[1:], strict=False))
+    assert all(a < b for a, b in pairwise(values))
+    assert all(len(a) < len(b) for a, b in pairwise(files))
 
 
 def test_file_bytes_are_the_ideal_code_length_of_the_tables(
