@@ -7,6 +7,8 @@ frequencies are the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +38,22 @@ class TokenSource(Protocol):
         """Tokens (M,) at `places` (step, layer), whose integer frequencies are `rows` (M, K), in coding order."""
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Runs torch in one thread: a step's matrices are so small that handing them to others costs far more.
+
+    On a machine busy with other work, threads that wait for each other made a walk thirty times slower.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @torch.inference_mode()
+@one_thread()
 def walk(model: TokenModel, frames: int, active: int, source: TokenSource) -> np.ndarray:
     """Codes (frames, active) int64 from `source`, under a frozen model.
 
