@@ -19,7 +19,11 @@ def toy_networks(seed=0):
     with torch.no_grad():
         latents = network.encode(torch.randn(4, 50 * CONFIG.hop)).flatten(0, 1)
     network.quantiser.extract(latents, [Extraction(k=8), Extraction(codes=12), Extraction(codes=32)])
-    return network, new_token_model(network, TokenModelConfig(3, CONFIG.capacity, CONFIG.dim, 16, (1, 2)))
+    tokens = new_token_model(network, TokenModelConfig(3, CONFIG.capacity, CONFIG.dim, 16, (1, 2)))
+    for block in tokens.blocks:  # which begin as nothing
+        torch.nn.init.normal_(block.out.weight, std=0.3)
+    torch.nn.init.normal_(tokens.prior)
+    return network, tokens
 
 
 def write_toy(folder, name="toy", seed=0):

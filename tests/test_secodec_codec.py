@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from secodec_toy import CONFIG, toy_networks
+from secodec_toy import CONFIG, toy_networks, write_toy
 
 from bitfloor.codecs.container import pack, unpack
 from bitfloor.codecs.secodec.chunks import (
@@ -19,6 +20,7 @@ from bitfloor.codecs.secodec.frozen import FrozenSECodec, new_token_model, save_
 from bitfloor.codecs.secodec.model import SECodecNetwork
 from bitfloor.codecs.sound import Sound
 from bitfloor.errors import CorruptStreamError, ModelError, UsageError
+from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +174,16 @@ def test_frame_count_is_exact():
         for length in (1, rate // 50, rate // 50 + 1, 12_345):
             frames = frame_count(length, rate, 320)
             assert frames * 320 * rate >= length * 16_000 > (frames - 1) * 320 * rate
+
+
+@pytest.mark.slow
+def test_tokens_are_the_same_in_every_setting(tmp_path, monkeypatch):
+    """All settings of the exactness matrix, each in processes of its own: about two minutes."""
+    models = tmp_path / "models"
+    models.mkdir()
+    write_toy(models)
+    monkeypatch.setenv("BITFLOOR_MODELS", str(models))  # the model in the box goes before it, where there is one
+    soundfile.write(tmp_path / "clip.wav", noise(24_000), 16_000)
+    hashes = matrix([tmp_path / "clip.wav"], 100.0, SETTINGS, tmp_path)
+    assert disagreements(hashes) == []
+    assert all(len(row) == len(SETTINGS) for row in hashes.values())

@@ -1,6 +1,6 @@
 """The exactness matrix: encode under every setting, decode every file under every setting, compare.
 
-    python -m bitfloor.tools.exactness PICTURE... [--python OTHER_INTERPRETER] [-q 40]
+    python -m bitfloor.tools.exactness PICTURE_OR_SOUND... [--python OTHER_INTERPRETER] [-q 40]
 
 A setting is a number of threads, an instruction set, a convolution library switched on or off, a memory layout, or
 another interpreter with another torch. Each runs in a process of its own, because most of them are read once at
@@ -89,7 +89,7 @@ def disagreements(hashes: Mapping[str, Mapping[str, str]]) -> list[str]:
 @click.option("-q", "--quality", default=40.0, show_default=True)
 @click.option("--python", "pythons", multiple=True, help="Another interpreter that has bitfloor.")
 def command(pictures: tuple[Path, ...], quality: float, pythons: tuple[str, ...]) -> None:
-    """Run the exactness matrix over PICTURES."""
+    """Run the exactness matrix over PICTURES; sounds are taken too."""
     settings = [*SETTINGS, *(Setting(f"other torch {n}", python=p) for n, p in enumerate(pythons, 1))]
     with tempfile.TemporaryDirectory() as folder:
         hashes = matrix(pictures, quality, settings, Path(folder))

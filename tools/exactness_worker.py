@@ -5,53 +5,77 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..codecs import api
+from ..codecs import api, registry
+from ..codecs.base import Codec
+from ..codecs.container import unpack
 from ..codecs.mlicv2.codec import MLICv2Codec
-from ..codecs.picture_files import read_picture
+from ..codecs.secodec.codec import SECodecCodec
 from ..entropy_models.exact.layers import ExactLinear
+from .sources import codec_for, read_source
 
 
-def encode(quality: str, stem: str, *pictures: str) -> dict[str, str]:
-    """Write one file for each picture; returns their paths."""
-    codec = default_codec()
+def encode(transposed: bool, quality: str, stem: str, *sources: str) -> dict[str, str]:
+    """Write one file for each picture or sound; returns their paths."""
     made = {}
-    for number, path in enumerate(pictures):
+    for number, path in enumerate(sources):
         out = Path(f"{stem}-{number}.bf")
-        out.write_bytes(codec.encode(read_picture(Path(path)), quality=float(quality)))
+        data = Path(path).read_bytes()
+        name = codec_for(data, path)
+        out.write_bytes(codec_called(name, transposed).encode(read_source(data, name, path), quality=float(quality)))
         made[str(out)] = ""
     return made
 
 
-def decode(*files: str) -> dict[str, str]:
+def decode(transposed: bool, *files: str) -> dict[str, str]:
     """SHA-256 of the decoded latents of every file."""
-    codec = default_codec()
-    return {path: latents_hash(codec, Path(path).read_bytes()) for path in files}
+    hashes = {}
+    for path in files:
+        data = Path(path).read_bytes()
+        codec = codec_called(registry.by_id(unpack(data).header.codec_id).name, transposed)
+        hashes[path] = latents_hash(codec, data)
+    return hashes
 
 
-def default_codec() -> MLICv2Codec:
-    """The codec of the job, one object however often it is asked for."""
-    codec = api.load("mlicv2")
-    if not isinstance(codec, MLICv2Codec):
-        raise TypeError(f"{codec.name} has no latents to compare")
+def default_codec() -> Codec:
+    """The codec of pictures."""
+    return codec_called("mlicv2")
+
+
+def codec_called(name: str, transposed: bool = False) -> Codec:
+    """The codec, one object however often it is asked for; see `transpose_weights`."""
+    codec = api.load(name)
+    if transposed:
+        transpose_weights(codec)
     return codec
 
 
-def latents_hash(codec: MLICv2Codec, data: bytes) -> str:
-    """SHA-256 over the symbols of z and y and over y_hat, all as little-endian int32."""
+def latents_hash(codec: Codec, data: bytes) -> str:
+    """SHA-256 over what the file's check value covers, all as little-endian int32.
+
+    That is the symbols of z and y and y_hat of a picture, the tokens of speech.
+    """
+    if isinstance(codec, MLICv2Codec):
+        arrays = codec.decode_symbols(data)
+    elif isinstance(codec, SECodecCodec):
+        arrays = [codec.decode_tokens(data)]
+    else:
+        raise TypeError(f"{codec.name} has no latents to compare")
     digest = hashlib.sha256()
-    for array in codec.decode_symbols(data):
+    for array in arrays:
         digest.update(np.ascontiguousarray(array, "<i4").tobytes())
     return digest.hexdigest()
 
 
-def transpose_weights(codec: MLICv2Codec) -> None:
+def transpose_weights(codec: Codec) -> None:
     """Lay out every exact matrix column by column, so that the library takes other kernels."""
-    for layer in codec.frozen.model.modules():
+    model = codec.frozen.tokens if isinstance(codec, SECodecCodec) else codec.frozen.model  # type: ignore[attr-defined]
+    for layer in model.modules():
         if isinstance(layer, ExactLinear):
             layer.weight.data = layer.weight.data.t().contiguous().t()
 
@@ -61,10 +85,8 @@ def main() -> None:
     job, switches, *arguments = sys.argv[1:]
     if "no-mkldnn" in switches:
         torch.backends.mkldnn.set_flags(False)
-    if "transposed" in switches:
-        transpose_weights(default_codec())
-    jobs = {"encode": lambda: encode(*arguments), "decode": lambda: decode(*arguments)}
-    print(json.dumps(jobs[job]()))
+    jobs: dict[str, Callable[..., dict[str, str]]] = {"encode": encode, "decode": decode}
+    print(json.dumps(jobs[job]("transposed" in switches, *arguments)))
 
 
 if __name__ == "__main__":
