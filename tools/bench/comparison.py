@@ -35,8 +35,10 @@ def compared(metrics: Sequence[str]) -> list[str]:
 
 
 def against(anchor: Curve, curves: Sequence[Curve], metric: str) -> list[Row]:
-    """Every other curve against `anchor`, the best BD-rate first, those without a number last."""
+    """Every other curve against `anchor`, best BD-rate first, those without a number last; none if it has no such metric."""
     base = anchor.points(metric)
+    if base is None:  # as most published curves, in all but PSNR
+        return []
     rows = []
     for curve in curves:
         points = curve.points(metric)
@@ -44,8 +46,6 @@ def against(anchor: Curve, curves: Sequence[Curve], metric: str) -> list[Row]:
             continue
         published = curve.version == "published"
         try:
-            if base is None:
-                raise BjontegaardError(f"{anchor.name} has no {metric}")
             rows.append(Row(curve.name, published, delta(base, points)))
         except BjontegaardError as error:
             rows.append(Row(curve.name, published, None, str(error)))

@@ -83,7 +83,7 @@ function drawBd() {
     return d ? [r.test, signed(d.rate_pchip, 2, " %"), signed(d.rate_akima, 2, " %"), signed(d.quality_pchip, 3), signed(d.quality_akima, 3),
       `${d.low.toFixed(2)}–${d.high.toFixed(2)} ${info.unit}`, `${Math.round(d.overlap * 100)} %`] : [r.test, { wide: `none: ${r.reason}`, span: 6 }];
   }), rows.map((r) => (r.published ? "published" : "")));
-  if (!rows.length) fill($("bd"), ["codec"], [[`no Bjontegaard delta is taken of ${info.title}`]]);
+  if (!rows.length) fill($("bd"), ["codec"], [[`no Bjontegaard delta against ${anchor} by ${info.title}`]]);
 }
 
 // --- speed
