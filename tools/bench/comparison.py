@@ -35,7 +35,7 @@ def compared(metrics: Sequence[str]) -> list[str]:
 
 
 def against(anchor: Curve, curves: Sequence[Curve], metric: str) -> list[Row]:
-    """Every other curve against `anchor`, best BD-rate first, those without a number last; none if it has no such metric."""
+    """Every other curve against `anchor`, best BD-rate first, those without a number last; none without the metric."""
     base = anchor.points(metric)
     if base is None:  # as most published curves, in all but PSNR
         return []
