@@ -86,7 +86,7 @@ class _Game:
         for n, w in zip(self.neighbours[first:last], self.weights[first:last], strict=True):
             c = labels[n]
             reach[c] = reach.get(c, 0.0) + w
-        if not reach or (len(reach) == 1 and home in reach):
+        if not reach:
             return False
         degree, log_volume, size, inner = self.degrees[node], self.log_volume, self.size, self.inner
         own = reach.pop(home, 0.0)
