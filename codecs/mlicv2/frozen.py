@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...entropy_models.exact.layers import FreezeError, freeze
-from ...entropy_models.gaussian import coded_scales
+from ...entropy_models.gaussian import SCALE_COUNT, coded_scales
 from ...entropy_models.multi_reference import QualityState
 from ...entropy_models.tables import ProbabilityTables, gaussian_tables, tables_from_pmfs
 from ...errors import ModelError
@@ -107,6 +107,8 @@ class FrozenMLICv2:
             for part in ENTROPY_MODULES:
                 freeze(getattr(model, part))
             y_tables, z_tables = (ProbabilityTables.from_arrays(_arrays(tensors, f"tables.{t}.")) for t in "yz")
+            if len(y_tables) != SCALE_COUNT or len(z_tables) != NODES * model.config.hyper_latent:
+                raise ValueError(f"{len(y_tables)} tables for y and {len(z_tables)} for z do not fit")
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{name} is no MLICv2 model: {str(error).splitlines()[0]}") from error
         nodes = {k: v.double() for k, v in _below(tensors, "quality").items()}
