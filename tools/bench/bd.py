@@ -57,7 +57,7 @@ def _package() -> Any:
     try:
         import bjontegaard
     except ImportError:
-        raise UsageError("BD-rates need the package bjontegaard: pip install 'bitfloor[bench]'") from None
+        raise UsageError("BD-rates need the package bjontegaard: pip install 'bitfloor[report]'") from None
     return bjontegaard
 
 

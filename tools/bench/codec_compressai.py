@@ -27,7 +27,7 @@ def zoo() -> Any:
         from compressai.zoo import image
     except ModuleNotFoundError as error:
         if error.name == "compressai":
-            raise UsageError("this codec needs CompressAI: pip install 'bitfloor[compressai]'") from None
+            raise UsageError("this codec needs CompressAI: pip install 'bitfloor[bench]'") from None
         raise UsageError(f"CompressAI cannot be imported: {error}") from None
     except Exception as error:  # beside a torch that it does not fit, its import fails in many ways
         raise UsageError(

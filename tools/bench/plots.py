@@ -29,7 +29,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError:
-        raise UsageError("plots need the package matplotlib: pip install 'bitfloor[bench]'") from None
+        raise UsageError("plots need the package matplotlib: pip install 'bitfloor[report]'") from None
     from matplotlib.figure import Figure
 
     matplotlib.rcParams["svg.hashsalt"] = "bitfloor"  # the same run gives the same file
