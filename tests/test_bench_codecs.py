@@ -67,7 +67,7 @@ def test_bad_codec_texts_say_what_is_wrong(spec: str, says: str) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("compressai") is not None, reason="CompressAI is installed here")
 def test_missing_compressai_is_one_clear_line() -> None:
-    with pytest.raises(UsageError, match=r"pip install 'bitfloor\[compressai\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'bitfloor\[bench\]'"):
         make("compressai:mbt2018-mean")
 
 
