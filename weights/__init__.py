@@ -63,8 +63,13 @@ def find(codec: str, model: str | None = None, fingerprint: bytes | None = None)
             return entry.path
         if entry.name == model or (model is None and entry.fingerprint == fingerprint):
             return entry.path
-    wanted = repr(model) if model else f"with fingerprint {fingerprint.hex()}" if fingerprint else "at all"
-    names = ", ".join(entry.name for entry in known) or "none"
+    if not known:
+        raise ModelError(
+            f"no model for {codec} is here: train one (bitfloor train --codec {codec}) "
+            f"and name its folder in {FOLDERS_VARIABLE}"
+        )
+    wanted = repr(model) if model else f"with fingerprint {(fingerprint or b'').hex()}"
+    names = ", ".join(entry.name for entry in known)
     raise ModelError(
         f"no {codec} model {wanted} is here (there is: {names}); put it into a folder named in {FOLDERS_VARIABLE}"
     )
