@@ -64,10 +64,7 @@ def find(codec: str, model: str | None = None, fingerprint: bytes | None = None)
         if entry.name == model or (model is None and entry.fingerprint == fingerprint):
             return entry.path
     if not known:
-        raise ModelError(
-            f"no model for {codec} is here: train one (bitfloor train --codec {codec}) "
-            f"and name its folder in {FOLDERS_VARIABLE}"
-        )
+        raise ModelError(f"no model for {codec} is here: put one into a folder named in {FOLDERS_VARIABLE}")
     wanted = repr(model) if model else f"with fingerprint {(fingerprint or b'').hex()}"
     names = ", ".join(entry.name for entry in known)
     raise ModelError(
