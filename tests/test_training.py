@@ -16,6 +16,7 @@ from tiny_model import CONFIG, smooth_picture
 
 from bitfloor.codecs.mlicv2 import model as model_module
 from bitfloor.codecs.mlicv2.codec import MLICv2Codec
+from bitfloor.codecs.mlicv2.thaw import thaw, training_path
 from bitfloor.errors import ModelError, UnreadableInputError
 from bitfloor.tools.training.export import export_mlicv2
 from bitfloor.tools.training.loop import Budget, Trainer
@@ -57,6 +58,15 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(
     assert card["training"]["steps"] == 60
     assert card["fingerprint"] == codec.frozen.fingerprint.hex()
     assert codec.decode(codec.encode(smooth_picture(70, 90), quality=60)).size == (90, 70)
+    thawed = thaw(path).state_dict()
+    for name, value in run.average.items():
+        assert torch.allclose(thawed[name], value, rtol=2e-3, atol=1e-6), name
+    again = trainer(folder, tmp_path / "again", 1)
+    again.start_from(thawed)
+    assert run.task.loss(again.model, inputs)[1]["loss"] < 0.7 * before
+    training_path(path).unlink()
+    with pytest.raises(ModelError, match="cannot train tiny further"):
+        thaw(path)
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:

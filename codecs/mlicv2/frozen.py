@@ -98,7 +98,7 @@ class FrozenMLICv2:
     def from_tensors(cls, config_text: str, tensors: Mapping[str, Tensor], name: str) -> FrozenMLICv2:
         """Build it from what `freeze_tensors` gave. Raises ModelError where something does not fit."""
         try:
-            model = MLICv2(_config(config_text))
+            model = MLICv2(parse_config(json.loads(config_text)))
             for part in ENTROPY_MODULES + TRANSFORM_MODULES:
                 module: nn.Module = getattr(model, part)
                 if part in ENTROPY_MODULES:
@@ -151,9 +151,9 @@ class FrozenMLICv2:
         return float(np.log2(total / best).reshape(NODES, -1).sum(1).min())
 
 
-def _config(text: str) -> MLICv2Config:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
-    return MLICv2Config(**values)
+def parse_config(raw: Mapping[str, Any]) -> MLICv2Config:
+    """The configuration that a model file holds as JSON, whose lists are tuples. Raises TypeError."""
+    return MLICv2Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
 
 
 def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

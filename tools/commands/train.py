@@ -30,6 +30,7 @@ from ...errors import UsageError
     "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
 )
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
+@click.option("--start", metavar="MODEL", help="Begin with a model's weights (mlicv2): a name or a path.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
 @click.option("--name", help="Name of the model that is written [default: CODEC-PRESET].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
@@ -49,6 +50,7 @@ def command(
     crop: int,
     resume: bool,
     restart: bool,
+    start: str | None,
     export: bool,
     name: str | None,
     rule: str,
@@ -70,11 +72,15 @@ def command(
         raise UsageError("name at least one folder with pictures or speech")
     if not export and (minutes is None) == (steps is None):
         raise UsageError("give either --minutes or --steps")
+    from ... import weights
+    from ...codecs.mlicv2.thaw import thaw
     from ..training.export import export_mlicv2
     from ..training.export_secodec import TOKENS, export_secodec
     from ..training.loop import Budget, Trainer
     from ..training.tasks import SpeechOptions, make_task
 
+    if start is not None and codec != "mlicv2":
+        raise UsageError("--start takes a model of mlicv2 only")
     speech = SpeechOptions(rule, codes, neighbours)
     write = export_mlicv2 if codec == "mlicv2" else export_secodec
     name = name or f"{codec.removesuffix('-tokens')}-{preset}"
@@ -91,6 +97,8 @@ def command(
         trainer.resume(trainer.path, new_budget=restart)
     elif trainer.path.exists():
         raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
+    elif start is not None:
+        trainer.start_from(thaw(weights.find(codec, start)).state_dict())
     trainer.run()
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():

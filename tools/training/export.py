@@ -8,11 +8,12 @@ from typing import Any
 
 from ...codecs.mlicv2.frozen import save_frozen
 from ...codecs.mlicv2.model import PRESETS, MLICv2
+from ...codecs.mlicv2.thaw import save_training
 from . import checkpoint
 
 
 def export_mlicv2(folder: Path, preset: str, name: str) -> Path:
-    """Freeze the averaged weights of the checkpoint in `folder`; writes NAME.safetensors and NAME.json there.
+    """Freeze the averaged weights of the checkpoint in `folder`; write model, training parameters and card there.
 
     Raises ModelError without a checkpoint or where the network cannot be frozen.
     """
@@ -21,6 +22,7 @@ def export_mlicv2(folder: Path, preset: str, name: str) -> Path:
     model.load_state_dict(parts["average"])
     path = folder / f"{name}.safetensors"
     frozen = save_frozen(path, model)
+    save_training(path, model)
     card: dict[str, Any] = {
         "codec": "mlicv2",
         "fingerprint": frozen.fingerprint.hex(),
