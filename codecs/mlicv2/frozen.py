@@ -153,7 +153,8 @@ class FrozenMLICv2:
 
 def parse_config(raw: Mapping[str, Any]) -> MLICv2Config:
     """The configuration that a model file holds as JSON, whose lists are tuples. Raises TypeError."""
-    return MLICv2Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+    return MLICv2Config(**values)
 
 
 def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
