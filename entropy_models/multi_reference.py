@@ -24,6 +24,7 @@ from .exact.grid import snap
 from .exact.layers import ExactLinear
 
 LATENT_LIMIT = 4096.0  # in the gained domain and out of it
+DIRECT_CHANNELS = 64  # of a neighbour that the local context convolves; attention reads them all
 
 
 class SymbolCoder(Protocol):
@@ -37,7 +38,8 @@ class LocalContext(nn.Module):
     """Attention of every non-anchor cell to the 12 anchors of its 5x5 window, then a convolution over them.
 
     MLICv2's overlapped window attention, with the query taken from what is known of the cell itself. Each
-    neighbour keeps its own slice of the fusing layer, weighed by how much the cell attends to it.
+    neighbour keeps its own slice of the fusing layer, weighed by how much the cell attends to it. The convolution
+    sees the first `DIRECT_CHANNELS` channels of a wide group, or it would hold most of the model's parameters.
     """
 
     def __init__(self, channels: int, known: int, out: int, heads: int = 4, head: int = 8) -> None:
@@ -48,7 +50,7 @@ class LocalContext(nn.Module):
         self.position_bias = nn.Parameter(torch.zeros(heads, size))
         self.value = ExactLinear(channels, heads * head)
         self.fuse = ExactLinear(size * heads * head, out)
-        self.direct = ExactLinear(size * channels, out)
+        self.direct = ExactLinear(size * min(channels, DIRECT_CHANNELS), out)
 
     def forward(self, anchors: Tensor, known: Tensor) -> Tensor:
         """anchors: packed half (B, H/2, 2, W/2, channels); known: packed non-anchor half. Returns packed (…, out)."""
@@ -62,7 +64,8 @@ class LocalContext(nn.Module):
         values = (
             snap(self.value(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
         )
-        return self.fuse((weights * values).flatten(-3)) + self.direct(torch.cat(window, -1), on_grid=True)
+        convolved = torch.cat([cell[..., :DIRECT_CHANNELS] for cell in window], -1)
+        return self.fuse((weights * values).flatten(-3)) + self.direct(convolved, on_grid=True)
 
 
 class EntropyHead(nn.Module):

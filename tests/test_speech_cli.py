@@ -123,4 +123,4 @@ def test_what_tokens_refuses(run):
 def test_without_a_model_the_error_says_so(run, monkeypatch, tmp_path):
     monkeypatch.setenv("BITFLOOR_MODELS", str(tmp_path))
     status, _, err = run("encode", "clip.wav", "--model", "no-such-model")
-    assert status == 5 and "no-such-model" in err
+    assert status == 5 and "no model for secodec" in err and "BITFLOOR_MODELS" in err

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from tiny_model import CONFIG, smooth_picture
 
 from bitfloor.codecs.mlicv2 import model as model_module
 from bitfloor.codecs.mlicv2.codec import MLICv2Codec
+from bitfloor.codecs.mlicv2.grow import grow
+from bitfloor.codecs.mlicv2.model import MLICv2
 from bitfloor.codecs.mlicv2.thaw import thaw, training_path
 from bitfloor.errors import ModelError, UnreadableInputError
 from bitfloor.tools.training.export import export_mlicv2
@@ -58,15 +61,34 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(
     assert card["training"]["steps"] == 60
     assert card["fingerprint"] == codec.frozen.fingerprint.hex()
     assert codec.decode(codec.encode(smooth_picture(70, 90), quality=60)).size == (90, 70)
-    thawed = thaw(path).state_dict()
+    thawed = thaw(path)
     for name, value in run.average.items():
-        assert torch.allclose(thawed[name], value, rtol=2e-3, atol=1e-6), name
+        assert torch.allclose(thawed.state_dict()[name], value, rtol=2e-3, atol=1e-6), name
     again = trainer(folder, tmp_path / "again", 1)
-    again.start_from(thawed)
+    grow(thawed, again.task.model)
+    again.restart_average()
     assert run.task.loss(again.model, inputs)[1]["loss"] < 0.7 * before
     training_path(path).unlink()
     with pytest.raises(ModelError, match="cannot train tiny further"):
         thaw(path)
+
+
+def test_a_wider_network_begins_where_the_narrow_one_ended() -> None:
+    torch.manual_seed(0)
+    narrow = MLICv2(CONFIG)
+    wider = MLICv2(replace(CONFIG, groups=(*CONFIG.groups[:-1], 3 * CONFIG.groups[-1])))
+    grow(narrow, wider)
+    picture = torch.from_numpy(smooth_picture(128, 64)).permute(2, 0, 1)[None].float() / 255
+    for position in (0, 448):
+        x_hat = [model(picture, torch.tensor([position]))["x_hat"] for model in (narrow, wider)]
+        assert torch.allclose(*x_hat, atol=1e-6)
+    wider(picture, torch.tensor([448]))["x_hat"].square().sum().backward()
+    new = CONFIG.latent
+    assert all(part.norm() > 0 for part in wider.synthesis.latent.weight.grad[:, new:].unbind(1))
+    with pytest.raises(ModelError, match="cannot start"):
+        grow(wider, narrow)
+    with pytest.raises(ModelError, match="cannot start"):
+        grow(narrow, MLICv2(replace(CONFIG, hyper=2 * CONFIG.hyper)))
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:

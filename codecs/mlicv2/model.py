@@ -25,7 +25,7 @@ class MLICv2Config:
     widths: tuple[int, int] = (256, 368)
     analysis_depths: tuple[int, int] = (3, 2)
     synthesis_depths: tuple[int, int] = (4, 2)
-    groups: tuple[int, ...] = (16, 16, 32, 64, 64)
+    groups: tuple[int, ...] = (16, 16, 32, 64, 144)
     hyper: int = 192
     hyper_latent: int = 96
     embedding: int = 32

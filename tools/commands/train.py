@@ -73,6 +73,7 @@ def command(
     if not export and (minutes is None) == (steps is None):
         raise UsageError("give either --minutes or --steps")
     from ... import weights
+    from ...codecs.mlicv2.grow import grow
     from ...codecs.mlicv2.thaw import thaw
     from ..training.export import export_mlicv2
     from ..training.export_secodec import TOKENS, export_secodec
@@ -98,7 +99,8 @@ def command(
     elif trainer.path.exists():
         raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
     elif start is not None:
-        trainer.start_from(thaw(weights.find(codec, start)).state_dict())
+        grow(thaw(weights.find(codec, start)), trainer.task.model)
+        trainer.restart_average()
     trainer.run()
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -73,9 +73,8 @@ class Trainer:
             self.step, self.seconds = int(str(progress["step"])), float(str(progress["seconds"]))
             self.total_seconds -= self.seconds  # the clock starts from them
 
-    def start_from(self, state: dict[str, Tensor]) -> None:
-        """Begin with the weights of a trained network in place of random ones."""
-        self.model.load_state_dict(state)
+    def restart_average(self) -> None:
+        """Begin with the weights that the network has now."""
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def run(self) -> None:
