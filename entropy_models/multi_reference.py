@@ -24,7 +24,6 @@ from .exact.grid import snap
 from .exact.layers import ExactLinear
 
 LATENT_LIMIT = 4096.0  # in the gained domain and out of it
-DIRECT_CHANNELS = 64  # of a neighbour that the local context convolves; attention reads them all
 
 
 class SymbolCoder(Protocol):
@@ -39,18 +38,20 @@ class LocalContext(nn.Module):
 
     MLICv2's overlapped window attention, with the query taken from what is known of the cell itself. Each
     neighbour keeps its own slice of the fusing layer, weighed by how much the cell attends to it. The convolution
-    sees the first `DIRECT_CHANNELS` channels of a wide group, or it would hold most of the model's parameters.
+    sees the first `direct` channels of a wide group, or it would hold most of the model's parameters.
     """
 
-    def __init__(self, channels: int, known: int, out: int, heads: int = 4, head: int = 8) -> None:
+    def __init__(
+        self, channels: int, known: int, out: int, direct: int, heads: int = 4, head: int = 8
+    ) -> None:
         super().__init__()
-        self.heads, self.head = heads, head
+        self.heads, self.head, self.convolved = heads, head, min(channels, direct)
         size = len(ANCHOR_WINDOW)
         self.query, self.key = ExactLinear(known, heads * head), ExactLinear(channels, heads * head)
         self.position_bias = nn.Parameter(torch.zeros(heads, size))
         self.value = ExactLinear(channels, heads * head)
         self.fuse = ExactLinear(size * heads * head, out)
-        self.direct = ExactLinear(size * min(channels, DIRECT_CHANNELS), out)
+        self.direct = ExactLinear(size * self.convolved, out)
 
     def forward(self, anchors: Tensor, known: Tensor) -> Tensor:
         """anchors: packed half (B, H/2, 2, W/2, channels); known: packed non-anchor half. Returns packed (…, out)."""
@@ -64,7 +65,7 @@ class LocalContext(nn.Module):
         values = (
             snap(self.value(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
         )
-        convolved = torch.cat([cell[..., :DIRECT_CHANNELS] for cell in window], -1)
+        convolved = torch.cat([cell[..., : self.convolved] for cell in window], -1)
         return self.fuse((weights * values).flatten(-3)) + self.direct(convolved, on_grid=True)
 
 
@@ -95,7 +96,9 @@ class EntropyHead(nn.Module):
 class GroupModel(nn.Module):
     """The contexts and the two heads of one channel group."""
 
-    def __init__(self, before: int, previous: int, channels: int, hyper: int, quality: int) -> None:
+    def __init__(
+        self, before: int, previous: int, channels: int, hyper: int, quality: int, direct: int
+    ) -> None:
         super().__init__()
         self.first_group = before == 0
         gathered = hyper
@@ -106,7 +109,7 @@ class GroupModel(nn.Module):
             self.inter = LinearAttention(before, before, before, inner, 64)
             self.intra = LinearAttention(previous, previous, channels, 32, 32)
             gathered += 128 + 64
-        self.local = LocalContext(channels, gathered, 128)
+        self.local = LocalContext(channels, gathered, 128, direct)
         self.anchor_head = EntropyHead(gathered, channels, quality)
         self.other_head = EntropyHead(gathered + 128 + (32 if before else 0), channels, quality)
 
@@ -138,12 +141,12 @@ class MultiReferenceModel(nn.Module):
     so that they mean the same at every quality; heads predict means and log scales there, too.
     """
 
-    def __init__(self, groups: tuple[int, ...], hyper: int, quality: int) -> None:
+    def __init__(self, groups: tuple[int, ...], hyper: int, quality: int, direct: int = 64) -> None:
         super().__init__()
         self.groups = groups
         previous = (0, *groups[:-1])
         self.models = nn.ModuleList(
-            GroupModel(sum(groups[:index]), previous[index], channels, hyper, quality)
+            GroupModel(sum(groups[:index]), previous[index], channels, hyper, quality, direct)
             for index, channels in enumerate(groups)
         )
 

@@ -15,7 +15,7 @@ from bitfloor.codecs.secodec.residual_vq import Extraction
 from bitfloor.codecs.sound import Sound
 from bitfloor.entropy_models.token_model import TokenModelConfig
 from bitfloor.errors import ModelError, UsageError
-from bitfloor.tools.training.export_secodec import TOKENS, export_secodec, load_network
+from bitfloor.tools.training.export_secodec import STAGES, export_secodec, load_network
 from bitfloor.tools.training.loop import Budget, Trainer
 from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
 from bitfloor.tools.training.spectral_loss import MelDistance, compressed_distance
@@ -48,8 +48,9 @@ def task(collection):
 
 def test_mel_distance_of_a_gain_is_its_logarithm():
     waveform = 0.1 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
-    distance = MelDistance()
+    distance = MelDistance(soft_floor=0)
     assert distance(waveform, waveform).item() == 0
+    assert MelDistance()(2 * waveform, waveform).item() == pytest.approx(np.log(2.02 / 1.02), rel=0.02)
     assert distance(2 * waveform, waveform).item() == pytest.approx(np.log(2), rel=1e-4)
 
 
@@ -169,7 +170,7 @@ def test_two_runs_make_a_model_that_codes(collection, tmp_path):
     network = SECodecTask(CONFIG, [collection], batch=4, seconds=0.4)
     Trainer(network, Budget(steps=12), tmp_path).run()
     tokens = make_task("secodec-tokens", "tiny", [collection], batch=4, crop=0, folder=tmp_path)
-    Trainer(tokens, Budget(steps=3), tmp_path / TOKENS).run()
+    Trainer(tokens, Budget(steps=3), tmp_path / STAGES["secodec-tokens"]).run()
     path = export_secodec(tmp_path, "tiny", "toy")
     codec = SECodecCodec.from_path(path)
     card = json.loads(path.with_suffix(".json").read_text())

@@ -123,4 +123,22 @@ def test_what_tokens_refuses(run):
 def test_without_a_model_the_error_says_so(run, monkeypatch, tmp_path):
     monkeypatch.setenv("BITFLOOR_MODELS", str(tmp_path))
     status, _, err = run("encode", "clip.wav", "--model", "no-such-model")
-    assert status == 5 and "no model for secodec" in err and "BITFLOOR_MODELS" in err
+    assert status == 5 and "secodec" in err and "BITFLOOR_MODELS" in err
+
+
+def test_demo(run):
+    status, out, err = run("demo", "--codec", "secodec", "-q", 1, "-o", "here")
+    assert status == 0, err
+    original, decoded = (soundfile.info(f"here/{name}.wav") for name in ("original", "decoded"))
+    assert (decoded.frames, decoded.samplerate) == (original.frames, original.samplerate)
+    row = next(line for line in out.splitlines() if line.startswith("secodec")).split()
+    size = Path("here/speech.bf").stat().st_size
+    assert row[3:5] == [f"{size:,}", f"{8 * size / original.duration / 1000:.2f}"]
+    assert any(line.startswith("Opus") for line in out.splitlines())
+    status, _, err = run("demo", "--codec", "secodec", "-o", "here")
+    assert status == 2 and "here/original.wav" in err
+
+
+def test_demo_of_a_codec_of_neither(run):
+    status, _, err = run("demo", "--codec", "mecb")
+    assert status == 2 and "neither" in err

@@ -82,6 +82,10 @@ def test_a_wider_network_begins_where_the_narrow_one_ended() -> None:
     for position in (0, 448):
         x_hat = [model(picture, torch.tensor([position]))["x_hat"] for model in (narrow, wider)]
         assert torch.allclose(*x_hat, atol=1e-6)
+    wider.rate_pressure = 0.0
+    wider(picture, torch.tensor([448]))["likelihoods"]["y"].log().sum().backward()
+    gradient = wider.analysis.latent.weight.grad
+    assert gradient[: CONFIG.latent].norm() > 0 and gradient[CONFIG.latent :].norm() == 0
     wider(picture, torch.tensor([448]))["x_hat"].square().sum().backward()
     new = CONFIG.latent
     assert all(part.norm() > 0 for part in wider.synthesis.latent.weight.grad[:, new:].unbind(1))

@@ -8,7 +8,6 @@ fingerprint and runs in exact float64. The transforms run in float32: they only 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -26,6 +24,7 @@ from ...entropy_models.gaussian import SCALE_COUNT, coded_scales
 from ...entropy_models.multi_reference import QualityState
 from ...entropy_models.tables import ProbabilityTables, gaussian_tables, tables_from_pmfs
 from ...errors import ModelError
+from ..model_file import below, fingerprint_of, read_model
 from .model import MLICv2, MLICv2Config
 from .quality import NODES, interpolate, nearest_node, state_between
 
@@ -73,13 +72,8 @@ def save_frozen(path: Path, model: MLICv2) -> FrozenMLICv2:
 
 def fingerprint(config: str, tensors: Mapping[str, Tensor]) -> bytes:
     """First 4 bytes of a SHA-256 over the configuration and everything that the entropy path reads."""
-    digest = hashlib.sha256(f"{FORMAT} {config}".encode())
-    for name in sorted(tensors):
-        if name.split(".")[0] in (*ENTROPY_MODULES, "quality", "tables"):
-            tensor = tensors[name].contiguous()
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.numpy().tobytes())
-    return digest.digest()[:4]
+    parts = (*ENTROPY_MODULES, "quality", "tables")
+    return fingerprint_of(FORMAT, config, tensors, (name for name in tensors if name.split(".")[0] in parts))
 
 
 @dataclass(frozen=True)
@@ -103,7 +97,7 @@ class FrozenMLICv2:
                 module: nn.Module = getattr(model, part)
                 if part in ENTROPY_MODULES:
                     module.double()
-                module.load_state_dict(_below(tensors, part), strict=True)
+                module.load_state_dict(below(tensors, part), strict=True)
             for part in ENTROPY_MODULES:
                 freeze(getattr(model, part))
             y_tables, z_tables = (ProbabilityTables.from_arrays(_arrays(tensors, f"tables.{t}.")) for t in "yz")
@@ -111,23 +105,15 @@ class FrozenMLICv2:
                 raise ValueError(f"{len(y_tables)} tables for y and {len(z_tables)} for z do not fit")
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{name} is no MLICv2 model: {str(error).splitlines()[0]}") from error
-        nodes = {k: v.double() for k, v in _below(tensors, "quality").items()}
-        modulations = {k: v.float() for k, v in _below(tensors, "modulation").items()}
+        nodes = {k: v.double() for k, v in below(tensors, "quality").items()}
+        modulations = {k: v.float() for k, v in below(tensors, "modulation").items()}
         model.eval().requires_grad_(False)
         return cls(name, fingerprint(config_text, tensors), model, y_tables, z_tables, nodes, modulations)
 
     @classmethod
     def load(cls, path: Path) -> FrozenMLICv2:
         """Read a shipped model. Raises ModelError."""
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise ModelError(f"cannot read the model {path}: {error}") from error
-        if metadata.get("format") != FORMAT:
-            raise ModelError(f"{path} is no model of this version: its format is {metadata.get('format')!r}")
-        return cls.from_tensors(metadata["config"], tensors, path.stem)
+        return cls.from_tensors(*read_model(path, FORMAT), path.stem)
 
     def state(self, position: Tensor) -> QualityState:
         """What the entropy model needs of one quality index, exact."""
@@ -155,11 +141,6 @@ def parse_config(raw: Mapping[str, Any]) -> MLICv2Config:
     """The configuration that a model file holds as JSON, whose lists are tuples. Raises TypeError."""
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
     return MLICv2Config(**values)
-
-
-def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    prefix = part + "."
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:

@@ -20,15 +20,19 @@ STRIDE = 64  # pictures are padded to a multiple of this
 
 @dataclass(frozen=True)
 class MLICv2Config:
-    """Widths of one network; `PRESETS` names those that are trained."""
+    """Widths of one network; `PRESETS` names those that are trained.
+
+    `direct_channels`: of a neighbour, how many the local context convolves; attention reads them all.
+    """
 
     widths: tuple[int, int] = (256, 368)
     analysis_depths: tuple[int, int] = (3, 2)
     synthesis_depths: tuple[int, int] = (4, 2)
-    groups: tuple[int, ...] = (16, 16, 32, 64, 144)
+    groups: tuple[int, ...] = (16, 16, 32, 64, 64)
     hyper: int = 192
     hyper_latent: int = 96
     embedding: int = 32
+    direct_channels: int = 64
 
     @property
     def latent(self) -> int:
@@ -40,7 +44,7 @@ class MLICv2Config:
         return asdict(self)
 
 
-PRESETS = {"small": MLICv2Config()}
+PRESETS = {"small": MLICv2Config(groups=(16, 16, 32, 64, 192), direct_channels=32)}
 
 
 class MLICv2(nn.Module):
@@ -55,13 +59,16 @@ class MLICv2(nn.Module):
         self.hyper_analysis = HyperAnalysis(c.latent, c.hyper, c.hyper_latent, c.embedding)
         self.hyper_synthesis = HyperSynthesis(c.hyper_latent, c.hyper, c.embedding)
         self.prior = FactorizedPrior(c.hyper_latent)
-        self.context = MultiReferenceModel(c.groups, c.hyper, c.embedding)
+        self.context = MultiReferenceModel(c.groups, c.hyper, c.embedding, c.direct_channels)
         self.quality = QualityNodes(c.latent, c.hyper_latent, c.embedding, sum(c.widths))
+        self.spared = 0
+        self.rate_pressure = 1.0
 
     def forward(self, x: Tensor, position: Tensor) -> dict[str, Tensor | dict[str, Tensor]]:
         """CompressAI's protocol, with the quality indices `position` (B,) beside the picture.
 
-        Noise stands for rounding in the likelihoods, rounding with a straight-through gradient everywhere else.
+        In training noise stands for rounding in the likelihoods, and rounding with a straight-through gradient
+        everywhere else. In evaluation everything is rounded: noise would charge a silent channel 0.15 bits a symbol.
         """
         state = self.quality.state(position)
         latent = self.analysis(x.permute(0, 2, 3, 1), self.modulation(self.quality.analysis, position))
@@ -70,9 +77,10 @@ class MLICv2(nn.Module):
             embedding = state.embedding[:, 0]
             z = self.hyper_analysis(latent, embedding)
             scale = self.quality.z_scale(position)
-            z_likelihood = self._z_likelihood(z + torch.rand_like(z) - 0.5, scale)
+            z_likelihood = self._z_likelihood(perturbed(z, self.training), scale)
             hyper = self.hyper_synthesis(round_straight_through(z), embedding)
-            coder = TrainingCoder(latent * state.gain[:, 0], self.config.groups)
+            gained = latent * state.gain[:, 0]
+            coder = TrainingCoder(gained, self._under_pressure(gained), self.config.groups, self.training)
             y_hat = self.context(hyper, state, coder)
         x_hat = self.synthesis(y_hat, self.modulation(self.quality.synthesis, position))
         likelihoods = {"y": coder.likelihoods(), "z": z_likelihood}
@@ -82,6 +90,16 @@ class MLICv2(nn.Module):
         """Feature scales (B, 1, 1, N1 + N2) of either transform."""
         return interpolate(nodes, position)[:, None, None]
 
+    def spare_last(self, channels: int) -> None:
+        """From now on gradients of the rate reach the last `channels` of y times `rate_pressure`, for training."""
+        self.spared = channels
+
+    def _under_pressure(self, latent: Tensor) -> Tensor:
+        if not self.spared or self.rate_pressure == 1.0:
+            return latent
+        old, new = latent.split((self.config.latent - self.spared, self.spared), -1)
+        return torch.cat((old, self.rate_pressure * new + (1 - self.rate_pressure) * new.detach()), -1)
+
     def _z_likelihood(self, z: Tensor, scale: Tensor) -> Tensor:
         b, h, w, c = z.shape
         rows = z.permute(3, 0, 1, 2).flatten(1)
@@ -90,22 +108,30 @@ class MLICv2(nn.Module):
 
 
 class TrainingCoder:
-    """Symbols by rounding the true latent, and the likelihoods of that latent under uniform noise."""
+    """Symbols by rounding the true latent, and the likelihoods of that latent under uniform noise.
 
-    def __init__(self, latent: Tensor, groups: tuple[int, ...]) -> None:
-        self.parts = latent.split(groups, -1)
+    `rated` has the values of `latent`; its gradients are those of the rate alone.
+    """
+
+    def __init__(self, latent: Tensor, rated: Tensor, groups: tuple[int, ...], training: bool) -> None:
+        self.parts, self.rated, self.training = latent.split(groups, -1), rated.split(groups, -1), training
         self.taken: list[Tensor] = []
 
     def code(self, group: int, parity: int, means: Tensor, log_scales: Tensor) -> Tensor:
         """See `SymbolCoder`."""
-        residual = pack(self.parts[group], parity) - means
-        noisy = residual + torch.rand_like(residual) - 0.5
+        residual = pack(self.rated[group], parity) - means
+        noisy = perturbed(residual, self.training)
         self.taken.append(gaussian_likelihood(noisy, bounded_scales(log_scales)).flatten(1))
-        return round_straight_through(residual)
+        return round_straight_through(pack(self.parts[group], parity) - means)
 
     def likelihoods(self) -> Tensor:
         """(B, number of symbols) in coding order."""
         return torch.cat(self.taken, 1)
+
+
+def perturbed(x: Tensor, training: bool) -> Tensor:
+    """x with uniform noise in training, rounded in evaluation."""
+    return x + torch.rand_like(x) - 0.5 if training else torch.round(x)
 
 
 def round_straight_through(x: Tensor) -> Tensor:

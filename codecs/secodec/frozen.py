@@ -8,20 +8,19 @@ the token model and the centroids. The networks' last bits may differ between ma
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ...entropy_models.exact.layers import FreezeError, freeze
 from ...entropy_models.token_model import TokenModel, TokenModelConfig
 from ...errors import ModelError
+from ..model_file import below, fingerprint_of, read_model
 from .model import SECodecConfig, SECodecNetwork
 
 FORMAT = "bitfloor secodec 1"
@@ -43,15 +42,7 @@ class FrozenSECodec:
         Raises:
             ModelError: when it is missing, damaged or of another version.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise ModelError(f"cannot read the model {path}: {error}") from error
-        if metadata.get("format") != FORMAT:
-            raise ModelError(f"{path} is no speech model of this version: its format is {metadata.get('format')!r}")
-        return cls.from_tensors(metadata["config"], tensors, path.stem)
+        return cls.from_tensors(*read_model(path, FORMAT), path.stem)
 
     @classmethod
     def from_tensors(cls, config: str, tensors: Mapping[str, Tensor], name: str) -> FrozenSECodec:
@@ -63,9 +54,9 @@ class FrozenSECodec:
         try:
             sizes = json.loads(config)
             network = SECodecNetwork(SECodecConfig(**sizes["network"]))
-            network.load_state_dict(_below(tensors, "network"))
+            network.load_state_dict(below(tensors, "network"))
             network.eval().requires_grad_(False)
-            tokens = _token_model(sizes["tokens"], network, _below(tensors, "tokens"))
+            tokens = _token_model(sizes["tokens"], network, below(tensors, "tokens"))
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{name} is no speech model: {str(error).splitlines()[0]}") from error
         return cls(name, fingerprint(config, tensors), network, tokens)
@@ -82,11 +73,11 @@ def _token_model(config: dict, network: SECodecNetwork, tensors: Mapping[str, Te
 
 
 def freeze_tensors(network: SECodecNetwork, tokens: TokenModel) -> dict[str, Tensor]:
-    """All that a shipped model holds. Half precision but for the codebooks and integers."""
+    """All that a shipped model holds; half precision, which holds the nodes' labels (below 2,048) exactly."""
     tensors = {}
     for prefix, module in (("network", network), ("tokens", tokens)):
         for name, value in module.state_dict().items():
-            half = value.dtype == torch.float32 and not name.startswith("quantiser.")
+            half = value.dtype == torch.float32
             tensors[f"{prefix}.{name}"] = (value.detach().half() if half else value.detach().clone()).contiguous()
     return tensors
 
@@ -106,18 +97,8 @@ def save_frozen(path: Path, network: SECodecNetwork, tokens: TokenModel) -> Froz
 
 def fingerprint(config: str, tensors: Mapping[str, Tensor]) -> bytes:
     """First 4 bytes of a SHA-256 over the configuration, the token model and the centroids."""
-    digest = hashlib.sha256(f"{FORMAT} {config}".encode())
-    for name in sorted(tensors):
-        if name.startswith("tokens.") or name.endswith(".centroids"):
-            tensor = tensors[name].contiguous()
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.numpy().tobytes())
-    return digest.digest()[:4]
-
-
-def _below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    prefix = part + "."
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    names = (name for name in tensors if name.startswith("tokens.") or name.endswith(".centroids"))
+    return fingerprint_of(FORMAT, config, tensors, names)
 
 
 def new_token_model(network: SECodecNetwork, config: TokenModelConfig | None = None) -> TokenModel:

@@ -30,8 +30,8 @@ class SECodecConfig:
     hop: int = 320
     encoder_width: int = 256
     encoder_blocks: int = 6
-    decoder_width: int = 384
-    decoder_blocks: int = 8
+    decoder_width: int = 352
+    decoder_blocks: int = 6
     dim: int = 64
     layers: int = 8
     capacity: int = 1024

@@ -135,8 +135,10 @@ class ExternalCodec(ProgramCodec):
             path = folder / f"source{ending(self.encoder, 'in', '.png')}"
             source.save(path)
             return path
+        from .sounds import write_sound
+
         path = folder / f"source{ending(self.encoder, 'in', '.wav')}"
-        source.write(path)
+        write_sound(source, path)
         return path
 
     def encode(self, source: Path, path: Path, quality: float) -> None:

@@ -11,7 +11,7 @@ import soundfile
 from ...errors import UsageError
 from .codec_external import ProgramCodec
 from .codecs import register
-from .sounds import Sound, read_sound
+from .sounds import Sound, read_sound, write_sound
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 LIBSNDFILE_KBPS = (6.0, 256.0)  # what its compression levels 1 and 0 mean for a mono Opus file
@@ -48,7 +48,7 @@ class Opus(OpusCodec):
         if not low <= quality <= high:
             raise UsageError(f"opus: {quality:g} kbps is not in {low:g}-{high:g}")
         level = 1 - (quality - low) / (high - low)
-        source.write(path, subtype="OPUS", format="OGG", compression_level=level)
+        write_sound(source, path, subtype="OPUS", format="OGG", compression_level=level)
 
 
 @register("opusenc")
@@ -68,7 +68,7 @@ class OpusEnc(OpusCodec):
 
     def prepare(self, source: Sound, folder: Path) -> Path:
         """Write a WAV file for the program."""
-        source.write(folder / "source.wav")
+        write_sound(source, folder / "source.wav")
         return folder / "source.wav"
 
     def encode(self, source: Path, path: Path, quality: float) -> None:

@@ -20,7 +20,7 @@ from . import memory
 from .codecs import BenchCodec, Kind, make
 from .metrics import measure_picture
 from .sound_metrics import measure_sound
-from .sounds import Sound, fit_length, read_sound
+from .sounds import Sound, read_sound
 
 T = TypeVar("T")
 SLOW_CALL_S = 0.25  # a slower call is not repeated: the median over the pictures has to do
@@ -100,7 +100,7 @@ def check_decoded(codec: str, source: Any, decoded: Any) -> Any:
         seconds = len(decoded.samples) / decoded.rate
         if abs(seconds - source.seconds) > LENGTH_SLACK_S:
             raise ValueError(f"{codec} returned {seconds:.2f} s of sound for {source.seconds:.2f} s")
-        return fit_length(decoded, round(source.seconds * decoded.rate))
+        return decoded.at(decoded.rate, round(source.seconds * decoded.rate))
     if not isinstance(decoded, Image.Image):
         raise ValueError(f"{codec} returned a {type(decoded).__name__}, not a picture")
     if decoded.size != source.size:

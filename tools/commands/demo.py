@@ -1,4 +1,4 @@
-"""`bitfloor demo`: the bundled photograph into a file and back, with everything measured here and now."""
+"""`bitfloor demo`: the bundled photograph, or speech, into a file and back, everything measured here and now."""
 
 from __future__ import annotations
 
@@ -46,21 +46,27 @@ class Row:
 @click.option(
     "-q", "--quality", type=click.FloatRange(1, 100), default=50, show_default=True, help="1 to 100."
 )
-@click.option("--codec", "codec_name", default="mlicv2", show_default=True, help="Codec of pictures.")
+@click.option("--codec", "codec_name", default="mlicv2", show_default=True, help="mlicv2 or secodec.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the files of an earlier demo in the folder.")
 @common_options
 def command(out: Path | None, quality: float, codec_name: str, force: bool) -> None:
-    """Encode and decode the bundled photograph, print what came of it, and leave the pictures to look at."""
+    """Encode and decode the bundled photograph, or speech, print what came of it, and leave the files to try."""
     from ...codecs.api import load
-    from ...codecs.picture_files import read_picture
 
-    folder = _folder(out, force)
-    picture = read_picture(resources.files(weights).joinpath(PHOTOGRAPH).read_bytes(), PHOTOGRAPH)
     start = time.perf_counter()
     codec = load(codec_name)
     loading = time.perf_counter() - start
+    if codec.kind == "sound":
+        from .. import demo_sound
+
+        demo_sound.run(codec, quality, _folder(out, force, demo_sound.FILES), force)
+        return
     if not isinstance(codec, PictureCodec):
-        raise UsageError(f"the codec {codec_name} is not for pictures")
+        raise UsageError(f"the codec {codec_name} is for neither pictures nor sounds")
+    from ...codecs.picture_files import read_picture
+
+    folder = _folder(out, force, (ORIGINAL, FILE, DECODED))
+    picture = read_picture(resources.files(weights).joinpath(PHOTOGRAPH).read_bytes(), PHOTOGRAPH)
     click.echo(f"{CREDIT}, {picture.width}x{picture.height} pixels; {codec_name} loaded in {loading:.1f} s")
     row = _there_and_back(codec, picture, quality, folder, force)
     _print_table([row, *_others(picture, row.size)], picture)
@@ -68,14 +74,14 @@ def command(out: Path | None, quality: float, codec_name: str, force: bool) -> N
         click.echo(f"{what:<12}{folder / name}")
 
 
-def _folder(out: Path | None, force: bool) -> Path:
+def _folder(out: Path | None, force: bool, names: tuple[str, ...]) -> Path:
     if out is None:
         return Path(tempfile.mkdtemp(prefix="bitfloor-demo-"))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {out}: {error.strerror or error}") from None
-    for name in (ORIGINAL, FILE, DECODED):
+    for name in names:
         check_output(out / name, force)
     return out
 

@@ -8,6 +8,8 @@ import click
 
 from ...errors import UsageError
 
+WRITING = ("mlicv2", "secodec-tokens")  # codecs whose training ends with a model
+
 
 @click.command()
 @click.argument("folders", nargs=-1, type=click.Path(exists=True, path_type=Path))
@@ -65,8 +67,9 @@ def command(
     card. Put that folder into BITFLOOR_MODELS to use it. Several processes: start it with torchrun. For speech
     a JSON index may stand for a folder: a list of objects with file, source and speaker.
 
-    The speech codec takes two runs with the same -o: first --codec secodec, then --codec secodec-tokens, which
-    trains the model of its tokens and writes the model.
+    The speech codec takes two or three runs with the same -o: --codec secodec; then, if time allows, --codec
+    secodec-adversarial, which trains its decoder against discriminators; then --codec secodec-tokens, which trains
+    the model of its tokens and writes the model.
     """
     if not export and not folders:
         raise UsageError("name at least one folder with pictures or speech")
@@ -76,7 +79,7 @@ def command(
     from ...codecs.mlicv2.grow import grow
     from ...codecs.mlicv2.thaw import thaw
     from ..training.export import export_mlicv2
-    from ..training.export_secodec import TOKENS, export_secodec
+    from ..training.export_secodec import STAGES, export_secodec
     from ..training.loop import Budget, Trainer
     from ..training.tasks import SpeechOptions, make_task
 
@@ -84,14 +87,14 @@ def command(
         raise UsageError("--start takes a model of mlicv2 only")
     speech = SpeechOptions(rule, codes, neighbours)
     write = export_mlicv2 if codec == "mlicv2" else export_secodec
-    name = name or f"{codec.removesuffix('-tokens')}-{preset}"
+    name = name or f"{codec.split('-', maxsplit=1)[0]}-{preset}"
     if export:
         click.echo(write(out, preset, name))
         return
     trainer = Trainer(
         make_task(codec, preset, folders, batch=batch, crop=crop, folder=out, speech=speech),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed),
-        out / TOKENS if codec == "secodec-tokens" else out,
+        out / STAGES.get(codec, ""),
         device,
     )
     if resume or restart:
@@ -105,7 +108,7 @@ def command(
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():
             click.echo(f"{figure} {value:.4f}")
-        click.echo(write(out, preset, name) if codec != "secodec" else trainer.path)
+        click.echo(write(out, preset, name) if codec in WRITING else trainer.path)
 
 
 if __name__ == "__main__":

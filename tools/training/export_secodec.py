@@ -1,7 +1,8 @@
 """From a speech codec's training folder to a model that the codec loads, with its card.
 
-    FOLDER/last.safetensors          the network's checkpoint
-    FOLDER/tokens/last.safetensors   the token model's, trained on that network's codes
+    FOLDER/last.safetensors               the network's checkpoint
+    FOLDER/adversarial/last.safetensors   the decoder's after its second stage, where there was one
+    FOLDER/tokens/last.safetensors        the token model's, trained on that network's codes
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ...codecs.secodec.model import PRESETS, SECodecNetwork
 from ...errors import ModelError, UsageError
 from . import checkpoint
 
-TOKENS = "tokens"  # folder of the token model below that of the network
+STAGES = {"secodec-adversarial": "adversarial", "secodec-tokens": "tokens"}  # folders below that of the network
 
 
 def load_network(folder: Path, preset: str) -> SECodecNetwork:
@@ -46,17 +47,24 @@ def export_secodec(folder: Path, preset: str, name: str) -> Path:
     """
     network = load_network(folder, preset)
     tokens = new_token_model(network)
-    token_parts, token_progress = checkpoint.load(folder / TOKENS / "last.safetensors")
-    tokens.load_state_dict(token_parts["average"])
+    found = {"network": checkpoint.load(folder / "last.safetensors")}
+    found["tokens"] = checkpoint.load(folder / STAGES["secodec-tokens"] / "last.safetensors")
+    second_stage = folder / STAGES["secodec-adversarial"] / "last.safetensors"
+    if second_stage.exists():
+        found["adversarial"] = checkpoint.load(second_stage)
+    tokens.load_state_dict(found["tokens"][0]["average"])
+    if "adversarial" in found:
+        average = found["adversarial"][0]["average"]
+        decoder = {k.removeprefix("decoder."): v for k, v in average.items() if k.startswith("decoder.")}
+        network.decoder.load_state_dict(decoder)
     path = folder / f"{name}.safetensors"
     frozen = save_frozen(path, network, tokens)
-    _, progress = checkpoint.load(folder / "last.safetensors")
     card: dict[str, Any] = {
         "codec": "secodec",
         "fingerprint": frozen.fingerprint.hex(),
         "parameters": sum(p.numel() for model in (network, tokens) for p in model.parameters()),
         "codes": network.quantiser.sizes,
-        "training": {"network": _provenance(progress), "tokens": _provenance(token_progress)},
+        "training": {stage: _provenance(progress) for stage, (_, progress) in found.items()},
         "points": [],
     }
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

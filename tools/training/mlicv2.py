@@ -16,6 +16,7 @@ from .pictures import RandomCrops, find_pictures, is_held_out, load_pictures
 REFERENCE_LAMBDA = 0.0093
 VALIDATION_POSITIONS = tuple(round(POSITIONS * f) for f in (0.0, 0.25, 0.5, 0.75, 1.0))
 LATE = 0.85  # share of the run after which crops are larger
+SPARED = 0.12  # share of the run over which the rate comes to count in full for channels that are new
 
 
 class MLICv2Task:
@@ -29,7 +30,8 @@ class MLICv2Task:
         crop: int = 128,
         late_crop: int = 192,
     ) -> None:
-        self.model: nn.Module = MLICv2(config)
+        self.network = MLICv2(config)
+        self.model: nn.Module = self.network
         self.size, self.crop, self.late_crop = batch, crop, late_crop
         paths = find_pictures(folders)
         self.crops = RandomCrops(load_pictures([p for p in paths if not is_held_out(p)]))
@@ -37,6 +39,7 @@ class MLICv2Task:
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Crops (B, 3, S, S) and quality indices (B,)."""
+        self.network.rate_pressure = min(1.0, 0.05 + progress / SPARED)
         crops = self.crops.draw(rng, self.size, self.late_crop if progress > LATE else self.crop)
         return crops, torch.from_numpy(rng.integers(0, POSITIONS + 1, self.size))
 
@@ -55,6 +58,7 @@ class MLICv2Task:
         """Estimated bpp and PSNR (dB) at five qualities over centre crops of the held-out pictures."""
         figures = {}
         device = next(model.parameters()).device
+        model.eval()
         for number, position in enumerate(VALIDATION_POSITIONS):
             rates, errors = [], []
             for picture in self.held_out:
@@ -66,6 +70,7 @@ class MLICv2Task:
                 rates.append(bpp.item())
                 errors.append(10 * np.log10(1 / max(mse.item(), 1e-10)))
             figures[f"bpp{number}"], figures[f"psnr{number}"] = float(np.mean(rates)), float(np.mean(errors))
+        model.train()
         return figures
 
 

@@ -5,7 +5,8 @@
 
 The first tenth trains the networks without a quantiser, so that the first codebooks are found among features
 that mean something. The encoder moves most early on, so codebooks are found anew then; later the centroids
-follow their frames by an exponential average, and commitment holds the encoder near them.
+follow their frames by an exponential average, and commitment holds the encoder near them. A run that goes on with a
+trained network finds them anew at 0.10 and 0.35.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from .spectral_loss import MelDistance, compressed_distance
 from .speech import RandomClips, Utterance, find_speech, load_waveform, split_speakers, to_float
 
 EXTRACTIONS = (0.10, 0.20, 0.35, 0.55)
-WEIGHTS = {"mel": 1.0, "complex": 2.0, "commitment": 0.25}
+LATER_EXTRACTIONS = (0.10, 0.35)  # of a run that begins with codebooks
+WEIGHTS = {"mel": 1.0, "complex": 1.0, "commitment": 0.25}
 VALIDATED_LAYERS = (1, 2, 4, 8)
 _VALIDATION_SECONDS = 3.0
 _VALIDATION_CLIPS = 24
@@ -33,7 +35,7 @@ _EXTRACTION_SECONDS = 4.0
 
 
 class SECodecTask:
-    """loss = mel distance + 2 x compressed spectral distance + 0.25 x commitment.
+    """loss = mel distance + compressed spectral distance + 0.25 x commitment.
 
     Half of the clips use all layers, the other half a number drawn evenly from 1 to all.
 
@@ -64,26 +66,28 @@ class SECodecTask:
         self.mel = MelDistance()
         training, held_out = split_speakers(find_speech(places))
         self.clips = RandomClips(training)
-        self.held_out = _validation_clips(held_out)
+        self.held_out = validation_clips(held_out)
         self._progress: float | None = None
+        self._schedule: tuple[float, ...] | None = None
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Clips (B, T) and how many layers each uses (B,), 0 for all of them before there are codebooks."""
         self._keep_schedule(rng, progress)
         clips = self.clips.draw(rng, self.size, self.samples)
-        layers = rng.integers(1, self.config.layers + 1, self.size)
-        layers[: self.size // 2] = self.config.layers
-        return clips, torch.from_numpy(layers if self._has_codebooks() else np.zeros_like(layers))
+        layers = draw_layers(rng, self.size, self.config.layers)
+        return clips, layers if self._has_codebooks() else torch.zeros_like(layers)
 
     def _has_codebooks(self) -> bool:
         return self.network.quantiser.extracted
 
     def _keep_schedule(self, rng: np.random.Generator, progress: float) -> None:
         """Finds the codebooks anew where the run passes a point of the schedule."""
+        if self._schedule is None:
+            self._schedule = LATER_EXTRACTIONS if self._has_codebooks() else EXTRACTIONS
         before = progress if self._progress is None else self._progress
         self._progress = progress
-        due = any(before < point <= progress for point in EXTRACTIONS)
-        if due or (progress >= EXTRACTIONS[0] and not self._has_codebooks()):
+        due = any(before < point <= progress for point in self._schedule)
+        if due or (progress >= self._schedule[0] and not self._has_codebooks()):
             self.network.quantiser.extract(self._latents(rng), self.plan, rule=self.rule)
 
     @torch.no_grad()
@@ -116,21 +120,36 @@ class SECodecTask:
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
         """On held-out speakers, by layers: mel distance, and bits a second by the codes' own entropy."""
-        if not self._has_codebooks() or not len(self.held_out):
+        if not self._has_codebooks():
             return {}
-        device = next(model.parameters()).device
-        self.mel.to(device)
-        clips = self.held_out.to(device)
-        model.eval()
-        figures = {}
-        for count in (n for n in VALIDATED_LAYERS if n <= self.config.layers):
-            out = model(clips, torch.full((len(clips),), count, device=device), self.rule)
-            codes = out.quantised.codes[..., :count].flatten(0, 1)
-            bits = sum(_entropy(column) for column in codes.unbind(-1))
-            figures[f"mel{count}"] = self.mel(out.waveform, clips).item()
-            figures[f"bps{count}"] = bits * self.config.frame_rate
-        model.train()
-        return figures
+        return mel_by_layers(self.network.to(next(model.parameters()).device), self.held_out, self.mel, self.rule)
+
+
+def draw_layers(rng: np.random.Generator, batch: int, layers: int) -> Tensor:
+    """Numbers of layers (batch,): half of them all, the other half drawn evenly from 1 to all."""
+    drawn = rng.integers(1, layers + 1, batch)
+    drawn[: batch // 2] = layers
+    return torch.from_numpy(drawn)
+
+
+def mel_by_layers(network: SECodecNetwork, clips: Tensor, mel: MelDistance, rule: Rule) -> dict[str, float]:
+    """Mel distance and bits a second (by the codes' own entropy) of clips (M, T) at several numbers of layers."""
+    if not len(clips):
+        return {}
+    device = next(network.parameters()).device
+    mel.to(device)
+    clips = clips.to(device)
+    training = network.training
+    network.eval()
+    figures = {}
+    for count in (n for n in VALIDATED_LAYERS if n <= network.config.layers):
+        out = network(clips, torch.full((len(clips),), count, device=device), rule)
+        codes = out.quantised.codes[..., :count].flatten(0, 1)
+        bits = sum(_entropy(column) for column in codes.unbind(-1))
+        figures[f"mel{count}"] = mel(out.waveform, clips).item()
+        figures[f"bps{count}"] = bits * network.config.frame_rate
+    network.train(training)
+    return figures
 
 
 def extraction_plan(config: SECodecConfig, codes: int | None = None, neighbours: int = 10) -> list[Extraction]:
@@ -145,7 +164,7 @@ def _entropy(codes: Tensor) -> float:
     return float(-(share * share.clamp(min=1e-300).log2()).sum())
 
 
-def _validation_clips(utterances: Sequence[Utterance]) -> Tensor:
+def validation_clips(utterances: Sequence[Utterance]) -> Tensor:
     """(M, T): the beginnings of evenly spaced utterances that are long enough."""
     length = round(_VALIDATION_SECONDS * SAMPLE_RATE)
     waveforms = [w for u in utterances if (w := load_waveform(u.path)).size >= length]

@@ -7,20 +7,23 @@ from torch import Tensor, nn
 
 from ...codecs.secodec.spectrum import mel_filters
 
-FLOOR = 1e-5  # of a magnitude: 100 dB below a full-scale tone of a few hundred samples
+SOFT_FLOOR = 0.02  # of the reference's mean: what is far below cannot be coded, being noise, and is hardly heard
+NOTHING = 1e-5  # magnitude that keeps logarithms and slopes finite in digital silence
 SILENCE = 1e-3  # magnitude below which the compressed distance's slope stops growing: 16-bit noise
-NOTHING = 1e-8  # keeps the slope of a magnitude finite in digital silence
 SCALES = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 160}  # window length in samples: mel bands
 
 
 class MelDistance(nn.Module):
     """Mean absolute difference of log-mel spectra, averaged over `SCALES`, hops of a quarter window.
 
-    Natural logarithms of magnitudes: 0.1 is 0.87 dB. Short windows see onsets, long ones see harmonics.
+    Natural logarithms of magnitudes: 0.1 is 0.87 dB. Short windows see onsets, long ones see harmonics. Of every clip
+    `soft_floor` times the mean magnitude of its reference is added on both sides, so that a recording's noise counts
+    little.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, soft_floor: float = SOFT_FLOOR) -> None:
         super().__init__()
+        self.soft_floor = soft_floor
         for n_fft, bands in SCALES.items():
             self.register_buffer(f"filters{n_fft}", mel_filters(n_fft // 2 + 1, bands), persistent=False)
 
@@ -30,10 +33,10 @@ class MelDistance(nn.Module):
         for n_fft in SCALES:
             filters = self.get_buffer(f"filters{n_fft}")
             a, b = (
-                (filters @ _magnitude(_spectrum(x, n_fft), NOTHING)).clamp(min=FLOOR).log()
-                for x in (ours, reference.detach())
+                filters @ magnitude(real_spectrum(x, n_fft), NOTHING) for x in (ours, reference.detach())
             )
-            distances.append((a - b).abs().mean())
+            floor = self.soft_floor * b.mean(dim=(1, 2), keepdim=True) + NOTHING
+            distances.append(((a + floor).log() - (b + floor).log()).abs().mean())
         return torch.stack(distances).mean()
 
 
@@ -44,13 +47,13 @@ def compressed_distance(ours: Tensor, reference: Tensor, n_fft: int = 512, power
     to `ours` alone.
     """
     a, b = (
-        spectrum * _magnitude(spectrum, SILENCE).pow(power - 1)[..., None]
-        for spectrum in (_spectrum(x, n_fft) for x in (ours, reference.detach()))
+        spectrum * magnitude(spectrum, SILENCE).pow(power - 1)[..., None]
+        for spectrum in (real_spectrum(x, n_fft) for x in (ours, reference.detach()))
     )
     return (a - b).abs().mean()
 
 
-def _spectrum(waveform: Tensor, n_fft: int) -> Tensor:
+def real_spectrum(waveform: Tensor, n_fft: int) -> Tensor:
     """(B, T) -> (B, bins, frames, 2): real and imaginary parts, because complex gradients cost twice the time."""
     window = torch.hann_window(n_fft, device=waveform.device)
     spectrum = torch.stft(
@@ -59,6 +62,7 @@ def _spectrum(waveform: Tensor, n_fft: int) -> Tensor:
     return torch.view_as_real(spectrum)
 
 
-def _magnitude(spectrum: Tensor, floor: float) -> Tensor:
+def magnitude(spectrum: Tensor, floor: float) -> Tensor:
+    """(..., 2) -> (...), a little above `floor` where there is nothing, so that slopes stay finite."""
     real, imaginary = spectrum.unbind(dim=-1)
     return torch.addcmul(real.square() + floor**2, imaginary, imaginary).sqrt()

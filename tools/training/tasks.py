@@ -41,11 +41,12 @@ def make_task(
 ) -> Task:
     """The training task of a codec on the data in `places`; `crop` is for pictures, `speech` for speech.
 
-    The token model of the speech codec is trained after the codec, on the network of the checkpoint in `folder`.
+    The adversarial stage and the token model of the speech codec are trained after the codec, on the network of the
+    checkpoint in `folder`.
 
     Raises:
         UsageError: for an unknown codec or preset.
-        ModelError: for the token model, when there is no checkpoint of a network with codebooks.
+        ModelError: for those two, when there is no checkpoint of a network with codebooks.
         UnreadableInputError: when there is nothing to train on.
     """
     if codec == "mlicv2":
@@ -61,12 +62,16 @@ def make_task(
         config = _preset(SECODEC_PRESETS, preset)
         plan = extraction_plan(config, speech.codes, speech.neighbours)
         return SECodecTask(config, places, batch=batch, plan=plan, rule=check_rule(speech.rule))
-    if codec == "secodec-tokens":
+    if codec in ("secodec-adversarial", "secodec-tokens"):
+        from .adversarial import AdversarialTask
         from .export_secodec import load_network
         from .tokens import TokenTask
 
-        return TokenTask(load_network(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
-    raise UsageError(f"cannot train codec '{codec}': choose mlicv2, secodec or secodec-tokens")
+        task = TokenTask if codec == "secodec-tokens" else AdversarialTask
+        return task(load_network(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
+    raise UsageError(
+        f"cannot train codec '{codec}': choose mlicv2, secodec, secodec-adversarial or secodec-tokens"
+    )
 
 
 def _preset(presets: dict[str, Config], name: str) -> Config:
