@@ -42,11 +42,6 @@ def decode(transposed: bool, *files: str) -> dict[str, str]:
     return hashes
 
 
-def default_codec() -> Codec:
-    """The codec of pictures."""
-    return codec_called("mlicv2")
-
-
 def codec_called(name: str, transposed: bool = False) -> Codec:
     """The codec, one object however often it is asked for; see `transpose_weights`."""
     codec = api.load(name)

@@ -38,7 +38,7 @@ class TokenTask:
         config: TokenModelConfig | None = None,
         batch: int = 16,
         frames: int = 150,
-        shifts: int = 4,
+        shifts: int = 2,
         rule: Rule = "nearest",
     ) -> None:
         self.tokens = new_token_model(network, config)
