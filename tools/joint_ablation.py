@@ -117,8 +117,7 @@ def judge(network: SECodecNetwork, sounds: Sequence[Sound], rule: Rule) -> dict[
 
 def coded_bits(network: SECodecNetwork, codes: torch.Tensor, layer: int) -> int:
     """Bits of the file that a range coder makes of one layer of codes (F, L), without a header."""
-    quantiser = network.quantiser.layers[layer]
-    share = quantiser.share[: quantiser.size].double().numpy() + 1e-6
+    share = network.quantiser.shares(layer) + 1e-6
     tables = tables_from_pmfs([share / share.sum()], [0])
     encoder = RangeEncoder()
     symbols = codes[:, layer].numpy().astype(np.int32)

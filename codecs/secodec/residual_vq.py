@@ -256,6 +256,12 @@ class ResidualQuantiser(nn.Module):
         """Numbers of codes of the layers; 0 before they have been extracted."""
         return [layer.size for layer in self._layers()]
 
+    def shares(self, layer: int) -> np.ndarray:
+        """(K,) float64: how often the codes of a layer were chosen in training, lately; sums to 1."""
+        chosen = self._layers()[layer]
+        share = chosen.share[: chosen.size].double().cpu().numpy()
+        return share / share.sum()
+
     def centroids(self) -> Tensor:
         """(L, capacity, D), zeros beyond a layer's size."""
         return torch.stack([layer.centroids for layer in self._layers()])

@@ -77,6 +77,7 @@ def command(
         raise UsageError("give either --minutes or --steps")
     from ... import weights
     from ...codecs.mlicv2.grow import grow
+    from ...codecs.mlicv2.model import MLICv2
     from ...codecs.mlicv2.thaw import thaw
     from ..training.export import export_mlicv2
     from ..training.export_secodec import STAGES, export_secodec
@@ -101,8 +102,8 @@ def command(
         trainer.resume(trainer.path, new_budget=restart)
     elif trainer.path.exists():
         raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
-    elif start is not None:
-        grow(thaw(weights.find(codec, start)), trainer.task.model)
+    elif start is not None and isinstance(trainer.model, MLICv2):
+        grow(thaw(weights.find(codec, start)), trainer.model)
         trainer.restart_average()
     trainer.run()
     if trainer.rank == 0:
