@@ -19,6 +19,7 @@ from ..errors import CorruptStreamError, UsageError
 from .exact.frequencies import frequencies
 from .range_coder import RangeDecoder, RangeEncoder
 from .token_model import TokenModel, delay, undelay
+from .token_steps import StepByStep
 
 BLOCK_STEPS = 64  # steps whose frequencies an encoder holds at once: a few MB for 8 layers of 1024
 
@@ -66,24 +67,36 @@ def walk(model: TokenModel, frames: int, active: int, source: TokenSource) -> np
         return np.empty((0, active), dtype=np.int64)
     steps = torch.full((1, frames + active - 1, active), -1)
     exists = delay(torch.zeros(1, frames, active, dtype=torch.int64))[0] == 0
-    past, layers = model.start(1), torch.tensor([active])
-    previous = model.rate.new_zeros(1, 1, model.config.embedding)
-    for start in range(0, steps.shape[1], source.block):
-        stop = min(start + source.block, steps.shape[1])
-        if stop - start > 1:
-            previous = torch.cat([previous, model.embed(torch.from_numpy(source.steps[None, start : stop - 1]))], 1)
-        context, past = model.context(previous, layers, past)
-        rows = frequencies(model.log2_frequencies(context, active))[0]
-        _fill(steps[0, start:stop], exists[start:stop], rows, source, start)
-        previous = model.embed(steps[:, stop - 1 : stop])
+    rows_of = _in_blocks(model, active, source) if source.block > 1 else _one_by_one(model, active, steps[0])
+    for start, rows in rows_of:
+        _fill(steps[0, start:][: len(rows)], exists[start:][: len(rows)], rows, source, start)
     codes: np.ndarray = undelay(steps)[0].numpy()
     return codes
 
 
-def _fill(steps: Tensor, exists: Tensor, rows: Tensor, source: TokenSource, start: int) -> None:
+def _in_blocks(model: TokenModel, active: int, source: TokenSource) -> Iterator[tuple[int, np.ndarray]]:
+    """First step and frequencies (S, L, K) of blocks of steps, all of whose tokens the source has told."""
+    before = np.pad(source.steps[:-1], ((1, 0), (0, 0)), constant_values=-1)
+    past = model.start(1)
+    for start in range(0, len(before), source.block):
+        entered = model.enter(torch.from_numpy(before[None, start : start + source.block]))
+        context, past = model.context(entered, torch.tensor([active]), past)
+        yield start, frequencies(model.log2_frequencies(context, active))[0].numpy()
+
+
+def _one_by_one(model: TokenModel, active: int, steps: Tensor) -> Iterator[tuple[int, np.ndarray]]:
+    """The same of single steps; `steps` (S, L) is filled by the caller meanwhile."""
+    stepper = StepByStep(model, active)
+    before = np.full(active, -1)
+    for number, tokens in enumerate(steps.numpy()):
+        yield number, stepper.after(before)[None]
+        before = tokens
+
+
+def _fill(steps: Tensor, exists: Tensor, rows: np.ndarray, source: TokenSource, start: int) -> None:
     """Puts the tokens of a block of steps (S, L) where they exist; coding order is by step, then by layer."""
     step, layer = exists.numpy().nonzero()
-    tokens = source.take(rows.numpy()[step, layer], (step + start, layer))
+    tokens = source.take(rows[step, layer], (step + start, layer))
     steps[step, layer] = torch.from_numpy(tokens)
 
 

@@ -8,7 +8,7 @@ step are predicted together and a file takes about as many steps as it has frame
     layer 1   .   0   1   2   3          its own layer
     layer 2   .   .   0   1   2 ...
 
-    steps s - 1, s - 2, ...  --sums of embeddings--> causal blocks --> context --> log2 frequencies of step s's tokens
+    steps s - 1, s - 2, ...  --embeddings--> causal blocks --> context --> log2 frequencies of step s's tokens
 
 Frozen, all of it is exact (see `exact.grid`), so that judging many steps at once and one by one gives the same
 integers on every machine. In float32 the same modules train. `token_coding` walks over the steps with it.
@@ -16,16 +16,18 @@ integers on every machine. In float32 the same modules train. `token_coding` wal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UsageError
 from .exact.functions import gelu
-from .exact.grid import snap
+from .exact.grid import is_exact, snap
 from .exact.layers import ExactLinear
 
 UNUSED = -100.0  # log2 frequency of a code that a layer does not have
@@ -71,9 +73,9 @@ class CausalBlock(nn.Module):
     def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """(B, S, W) after `past` (B, 2 * dilation, W); returns the same shapes."""
         padded = torch.cat([past, x], dim=1)
-        steps, back = x.shape[1], self.dilation
-        taps = torch.cat([padded[:, i : i + steps] for i in (0, back, 2 * back)], dim=-1)
-        change = self.out(gelu(self.mix(taps, on_grid=True)), on_grid=True)
+        batch, steps, width = x.shape
+        taps = padded.as_strided((batch, steps, 3, width), (padded.stride(0), width, self.dilation * width, 1))
+        change = self.out(gelu(self.mix(taps.flatten(2), on_grid=True)), on_grid=True)
         return snap(x + change), padded[:, steps:]
 
 
@@ -94,37 +96,58 @@ class TokenModel(nn.Module):
         self.embedding = nn.Parameter(scale * torch.randn(config.layers, config.codes, config.embedding))
         self.prior = nn.Parameter(torch.zeros(config.layers, config.codes))
         self.rate = nn.Parameter(torch.zeros(config.layers, config.width))
-        self.entry = ExactLinear(config.embedding, config.width)
+        self.entry = ExactLinear(config.layers * config.embedding, config.width)
         self.blocks = nn.ModuleList(CausalBlock(config.width, d) for d in config.dilations)
         self.widen = ExactLinear(config.width, 2 * config.width)
         self.heads = ExactLinear(2 * config.width, config.layers * config.embedding)
 
-    def embed(self, steps: Tensor) -> Tensor:
-        """Sums of embeddings (B, S, E) of the tokens of steps (B, S, L'), L' at most L; -1 adds nothing."""
+    def enter(self, steps: Tensor) -> Tensor:
+        """What the tokens of steps (B, S, L'), L' at most L, bring into the context, (B, S, W); -1 brings nothing.
+
+        A sum over the layers of embeddings times their part of the entry's weights. Frozen it is exact, so it is looked
+        up: one row for every code, summed in any order.
+        """
         layers = torch.arange(steps.shape[-1], device=steps.device)
-        return (self.embedding[layers, steps.clamp(min=0)] * (steps >= 0)[..., None]).sum(dim=-2)
+        there = (steps >= 0)[..., None]
+        if is_exact(self.rate):
+            return (self.entering[layers, steps.clamp(min=0)] * there).sum(2)
+        embedded = self.embedding[layers, steps.clamp(min=0)] * there
+        return F.linear(embedded.flatten(2), self.entry.weight[:, : embedded[0, 0].numel()])
+
+    @cached_property
+    def entering(self) -> Tensor:
+        """What each code brings, (L, K, W), of a frozen model."""
+        weight = self.entry.weight.unflatten(1, (self.config.layers, -1))
+        return torch.einsum("wle,lke->lkw", weight, self.embedding).contiguous()
+
+    def before(self, steps: Tensor) -> Tensor:
+        """What the steps before each of `steps` (B, S, L') enter, (B, S, W), nothing before the first."""
+        return F.pad(self.enter(steps[:, :-1]), (0, 0, 1, 0))
 
     def start(self, batch: int) -> list[Tensor]:
         """What lies before the first step: zeros in every block, (B, 2 * dilation, W) each."""
         return [self.rate.new_zeros(batch, 2 * d, self.config.width) for d in self.config.dilations]
 
     def context(self, previous: Tensor, active: Tensor, past: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Context (B, S, W) of steps from the embedded steps before them, `previous` (B, S, E), and the new past.
+        """Context (B, S, W) of steps from what the steps before them `enter`, `previous` (B, S, W), and the new past.
 
         `active` (B,) is how many layers an item has: tokens of a frame are guessed differently at other rates.
         """
-        x = snap(self.entry(previous) + self.rate[active - 1][:, None])
+        x = snap(previous + self.entry.bias + self.rate[active - 1][:, None])
         later = []
         for block, before in zip(self.blocks, past, strict=True):
             x, after = block(x, before)
             later.append(after)
         return x, later
 
+    def directions(self, context: Tensor) -> Tensor:
+        """(B, S, L, E): the closer to this the embedding of a token, the more it is expected."""
+        wide = self.heads(torch.relu(self.widen(context, on_grid=True)))
+        return snap(wide).unflatten(-1, (-1, self.config.embedding))
+
     def log2_frequencies(self, context: Tensor, layers: int) -> Tensor:
         """(B, S, L', K): base-2 logarithms for the tokens of the first L' layers in each step."""
-        size = self.config.embedding
-        directions = snap(self.heads(torch.relu(self.widen(context, on_grid=True))))
-        by_layer = directions.unflatten(-1, (-1, size))[..., :layers, :].movedim(2, 0)
+        by_layer = self.directions(context)[..., :layers, :].movedim(2, 0)
         # A sum of `embedding` products of grid numbers up to 64: exact in float64 for any size below 2^21.
         scores = by_layer @ self.embedding[:layers, None].mT
         log2 = snap(scores.movedim(0, 2) + self.prior[:layers])
@@ -138,10 +161,12 @@ class TokenModel(nn.Module):
             active: (B,) numbers of layers, 1..L.
         """
         steps = delay(codes)
-        embedded = self.embed(steps)
-        previous = torch.cat([torch.zeros_like(embedded[:, :1]), embedded[:, :-1]], dim=1)
-        context, _ = self.context(previous, active, self.start(codes.shape[0]))
-        log2 = self.log2_frequencies(context, codes.shape[2])
-        total = torch.logsumexp(log2 * np.log(2), dim=-1) / np.log(2)
-        bits = total - log2.gather(-1, steps.clamp(min=0)[..., None])[..., 0]
-        return undelay(bits * (steps >= 0))
+        context, _ = self.context(self.before(steps), active, self.start(codes.shape[0]))
+        directions = self.directions(context)
+        bits = torch.zeros(steps.shape)
+        for layer, size in enumerate(self.sizes[: codes.shape[2]].tolist()):
+            there = steps[..., layer] >= 0
+            scores = directions[..., layer, :][there] @ self.embedding[layer, :size].T + self.prior[layer, :size]
+            nats = F.cross_entropy(scores * math.log(2), steps[..., layer][there], reduction="none")
+            bits[..., layer][there] = nats / math.log(2)
+        return undelay(bits)

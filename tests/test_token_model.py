@@ -17,6 +17,7 @@ from bitfloor.entropy_models.token_coding import (
     sample_tokens,
 )
 from bitfloor.entropy_models.token_model import TokenModel, TokenModelConfig, delay, undelay
+from bitfloor.entropy_models.token_steps import StepByStep
 from bitfloor.errors import CorruptStreamError, UsageError
 
 CONFIG = TokenModelConfig(layers=3, codes=40, embedding=8, width=16, dilations=(1, 2))
@@ -89,19 +90,22 @@ def test_training_bits_by_definition():
     model = random_model()
     codes = torch.from_numpy(random_codes(6))[None]
     bits = model(codes, torch.tensor([3]))[0].detach().numpy()
-    past, previous = model.start(1), torch.zeros(1, 1, 8)
+    past, previous = model.start(1), model.enter(torch.full((1, 1, 3), -1))
     for step in range(6 + 2):
         context, past = model.context(previous, torch.tensor([3]), past)
         log2 = model.log2_frequencies(context, 3)[0, 0].detach().numpy().astype(np.float64)
         probability = 2.0**log2 / (2.0**log2).sum(axis=1, keepdims=True)
-        previous = torch.zeros(1, 1, 8)
+        tokens = torch.full((1, 1, 3), -1)
         for layer in range(3):
             assert (probability[layer, SIZES[layer] :] < 1e-20).all()
             if 0 <= step - layer < 6:
                 token = int(codes[0, step - layer, layer])
                 cost = -np.log2(probability[layer, token])
                 assert bits[step - layer, layer] == pytest.approx(cost, rel=1e-4, abs=1e-5)
-                previous = previous + model.embedding[layer, token]
+                tokens[0, 0, layer] = token
+        # Side by side, zeros where a layer has no token, through the entry's weights.
+        parts = [model.embedding[i, t] * (t >= 0) for i, t in enumerate(tokens[0, 0])]
+        previous = (model.entry.weight @ torch.cat(parts))[None, None]
 
 
 def test_a_token_costs_what_earlier_steps_say_and_nothing_else():
@@ -133,9 +137,7 @@ def test_the_frozen_model_is_the_same_in_every_setting(frozen):
     codes = torch.from_numpy(random_codes(40))[None]
 
     def rows():
-        embedded = frozen.embed(delay(codes))
-        previous = torch.cat([torch.zeros(1, 1, 8).double(), embedded[:, :-1]], dim=1)
-        context, _ = frozen.context(previous, torch.tensor([3]), frozen.start(1))
+        context, _ = frozen.context(frozen.before(delay(codes)), torch.tensor([3]), frozen.start(1))
         return frequencies(frozen.log2_frequencies(context, 3))
 
     threads, reference = torch.get_num_threads(), rows()
@@ -147,6 +149,23 @@ def test_the_frozen_model_is_the_same_in_every_setting(frozen):
                     assert torch.equal(rows(), reference)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_step_by_step_gives_the_frequencies_of_the_whole(layers, scale):
+    model = random_model(1).double()
+    with torch.no_grad():
+        model.blocks[0].mix.weight.mul_(scale)  # far into the limits of the grid
+        model.heads.bias.mul_(scale)
+    freeze(model)
+    steps = delay(torch.from_numpy(random_codes(30, layers))[None])
+    context, _ = model.context(model.before(steps), torch.tensor([layers]), model.start(1))
+    whole = frequencies(model.log2_frequencies(context, layers))[0].numpy()
+    stepper, before = StepByStep(model, layers), np.full(layers, -1)
+    for tokens, rows in zip(steps[0].numpy(), whole, strict=True):
+        np.testing.assert_array_equal(stepper.after(before), rows)
+        before = tokens
 
 
 def test_sampling_keeps_the_prompt_and_follows_the_seed(frozen):

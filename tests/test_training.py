@@ -18,7 +18,8 @@ from tiny_model import CONFIG, smooth_picture
 from bitfloor.codecs.mlicv2 import model as model_module
 from bitfloor.codecs.mlicv2.codec import MLICv2Codec
 from bitfloor.codecs.mlicv2.grow import grow
-from bitfloor.codecs.mlicv2.model import MLICv2
+from bitfloor.codecs.mlicv2.model import MLICv2, MLICv2Config
+from bitfloor.codecs.mlicv2.quality import lagrangian
 from bitfloor.codecs.mlicv2.thaw import thaw, training_path
 from bitfloor.errors import ModelError, UnreadableInputError
 from bitfloor.tools.training.export import export_mlicv2
@@ -65,7 +66,7 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(
     for name, value in run.average.items():
         assert torch.allclose(thawed.state_dict()[name], value, rtol=2e-3, atol=1e-6), name
     again = trainer(folder, tmp_path / "again", 1)
-    grow(thawed, again.task.model)
+    grow(thawed, again.task.network, inputs[0])
     again.restart_average()
     assert run.task.loss(again.model, inputs)[1]["loss"] < 0.7 * before
     training_path(path).unlink()
@@ -73,26 +74,59 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(
         thaw(path)
 
 
+def wider_than(config: MLICv2Config, times: int, linear_path: bool) -> MLICv2:
+    groups = (*config.groups[:-1], times * config.groups[-1])
+    return MLICv2(replace(config, groups=groups, linear_path=linear_path))
+
+
 def test_a_wider_network_begins_where_the_narrow_one_ended() -> None:
     torch.manual_seed(0)
-    narrow = MLICv2(CONFIG)
-    wider = MLICv2(replace(CONFIG, groups=(*CONFIG.groups[:-1], 3 * CONFIG.groups[-1])))
-    grow(narrow, wider)
+    narrow, wider = MLICv2(CONFIG).eval(), wider_than(CONFIG, 3, linear_path=False).eval()
     picture = torch.from_numpy(smooth_picture(128, 64)).permute(2, 0, 1)[None].float() / 255
+    grow(narrow, wider, picture)
     for position in (0, 448):
         x_hat = [model(picture, torch.tensor([position]))["x_hat"] for model in (narrow, wider)]
         assert torch.allclose(*x_hat, atol=1e-6)
-    wider.rate_pressure = 0.0
-    wider(picture, torch.tensor([448]))["likelihoods"]["y"].log().sum().backward()
-    gradient = wider.analysis.latent.weight.grad
-    assert gradient[: CONFIG.latent].norm() > 0 and gradient[CONFIG.latent :].norm() == 0
-    wider(picture, torch.tensor([448]))["x_hat"].square().sum().backward()
-    new = CONFIG.latent
-    assert all(part.norm() > 0 for part in wider.synthesis.latent.weight.grad[:, new:].unbind(1))
     with pytest.raises(ModelError, match="cannot start"):
-        grow(wider, narrow)
+        grow(wider, narrow, picture)
     with pytest.raises(ModelError, match="cannot start"):
-        grow(narrow, MLICv2(replace(CONFIG, hyper=2 * CONFIG.hyper)))
+        grow(narrow, MLICv2(replace(CONFIG, hyper=2 * CONFIG.hyper)), picture)
+
+
+def test_new_channels_begin_as_the_best_linear_prediction_of_what_is_lost() -> None:
+    torch.manual_seed(0)
+    narrow, wider = MLICv2(CONFIG).eval(), wider_than(CONFIG, 3, linear_path=True).eval()
+    crops = torch.from_numpy(np.random.default_rng(0).random((96, 3, 128, 128), dtype=np.float32)).cumsum(-1) / 128
+    grow(narrow, wider, crops)
+
+    def blocks(grid: torch.Tensor) -> np.ndarray:
+        """Inner 16x16 blocks of (B, 3, H, W) as rows."""
+        inner = grid[:, :, 32:-32, 32:-32].unfold(2, 16, 16).unfold(3, 16, 16)
+        return inner.permute(0, 2, 3, 1, 4, 5).flatten(0, 2).flatten(1).double().numpy()
+
+    def unrounded(model: MLICv2) -> torch.Tensor:
+        position = torch.tensor([448])
+        state = model.quality.state(position)
+        y = model.analysis(crops.permute(0, 2, 3, 1), model.modulation(model.quality.analysis, position))
+        y = y * (state.gain * state.inverse_gain)[:, 0]
+        return model.synthesis(y, model.modulation(model.quality.synthesis, position)).permute(0, 3, 1, 2)
+
+    with torch.no_grad():
+        lost, left = (blocks(crops - unrounded(model)) for model in (narrow, wider))
+    x = blocks(crops)
+    x -= x.mean(0)
+    # The r best directions of a regression explain the r largest eigenvalues of E'X (X'X)^-1 X'E.
+    cross = x.T @ lost
+    new = wider.config.latent - narrow.config.latent
+    explained = np.linalg.eigvalsh(cross.T @ np.linalg.solve(x.T @ x, cross))[-new:].sum()
+    assert explained > 0.05 * (lost**2).sum()
+    assert (left**2).sum() == pytest.approx((lost**2).sum() - explained, rel=0.01)
+    # Their step is the one that the loss asks for at the highest quality: orthonormal directions, D = step^2 / 12 of
+    # each of a block's samples, one bit a block less for twice the step.
+    norms = wider.synthesis.linear.weight[:, -new:].norm(dim=0) / wider.quality.log_gain[-1, -new:].exp()
+    steps = norms[0].item() * np.array([0.99, 1.0, 1.01])
+    losses = -np.log2(steps) / 256 + lagrangian(torch.tensor(448.0)).item() * 255**2 * steps**2 / 12 / 768
+    assert losses.argmin() == 1 and torch.allclose(norms, norms[0].expand(new), rtol=1e-4)
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:

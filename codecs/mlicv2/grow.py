@@ -1,40 +1,92 @@
-"""A trained network's weights in one whose last channel group is wider.
+"""A trained network's weights in one with a wider latent and a linear path.
 
 A latent of 192 channels for the 768 samples of a 16x16 block is full at high rates: nine tenths of the squared error
-are there before anything is rounded. New channels start with random analysis filters, unknown to everything after
-them, so that training begins where the narrow network ended. They would be silenced by the rate term long before the
-synthesis has learned what they mean; `MLICv2.rate_pressure` spares them until it has.
+are there before anything is rounded. New channels with random filters are silenced by the rate term long before the
+synthesis has learned what they mean. Here they start as what lowers the error most without any training: the linear
+transform of a block that predicts best what the narrow network lost (reduced-rank regression), with the step that the
+loss itself asks for and the spread that it has.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+
+import torch
+from torch import Tensor
 
 from ...entropy_models.checkerboard import ANCHOR_WINDOW
 from ...errors import ModelError
 from .model import MLICv2
+from .quality import GAIN_HIGH, LAMBDA_HIGH, POSITIONS
+from .transforms import BLOCK, BLOCK_CHANNELS, unshuffle
 
-_KEPT = ("analysis.latent.", "quality.")  # drawn, and set to the nodes' levels; all other new weights are zero
 _BLOCKS = {".third.": (0, 2), ".direct.": (1, len(ANCHOR_WINDOW))}  # axis and number of blocks that change each
+_MARGIN = 2 * BLOCK  # of a crop, where the error is not yet what it is inside a picture
+_BATCH = 16
+_RIDGE = 1e-4
 
 
-def grow(narrow: MLICv2, model: MLICv2) -> None:
-    """Load the weights of `narrow` into `model`, which may have more channels in its last group.
+def grow(narrow: MLICv2, model: MLICv2, crops: Tensor) -> None:
+    """Load the weights of `narrow` into `model`, which may have more channels in its last group and a linear path.
 
+    crops (B, 3, S, S) in [0, 1], S a multiple of 64 from 128 on: training pictures that the new channels are fitted to.
     Raises ModelError where the two differ in anything else but `direct_channels`.
     """
-    groups = (*narrow.config.groups[:-1], max(narrow.config.groups[-1], model.config.groups[-1]))
-    if replace(narrow.config, groups=groups, direct_channels=model.config.direct_channels) != model.config:
-        raise ModelError(f"cannot start from a model with {narrow.config} where the preset has {model.config}")
-    target = model.state_dict()
-    for name, old in narrow.state_dict().items():
-        new = target[name]
-        if not name.startswith(_KEPT):
+    wide = model.config
+    groups = (*narrow.config.groups[:-1], max(narrow.config.groups[-1], wide.groups[-1]))
+    path = wide.linear_path or narrow.config.linear_path
+    if replace(narrow.config, groups=groups, direct_channels=wide.direct_channels, linear_path=path) != wide:
+        raise ModelError("cannot start from a model that differs in more than its last group and its linear path")
+    target, source = model.state_dict(), narrow.state_dict()
+    for name, new in target.items():
+        if not name.startswith("quality."):  # new gains keep the levels of the nodes
             new.zero_()
+        if name not in source:
+            continue
         axis, blocks = next((v for part, v in _BLOCKS.items() if part in name and new.ndim > v[0]), (0, 1))
-        for into, part in zip(new.chunk(blocks, axis), old.chunk(blocks, axis), strict=True):
+        for into, part in zip(new.chunk(blocks, axis), source[name].chunk(blocks, axis), strict=True):
             common = tuple(slice(min(a, b)) for a, b in zip(into.shape, part.shape, strict=True))
             into[common] = part[common]
-    spared = model.config.latent - narrow.config.latent
-    if spared:
-        model.spare_last(spared)
+    if wide.latent > narrow.config.latent and wide.linear_path:
+        _fit_new_channels(narrow, model, crops)
+
+
+@torch.no_grad()
+def _fit_new_channels(narrow: MLICv2, model: MLICv2, crops: Tensor) -> None:
+    start, stop = narrow.config.latent, model.config.latent
+    blocks, lost = _losses(narrow, crops)
+    mean = blocks.mean(0)
+    centred = blocks - mean
+    ridge = _RIDGE * centred.square().sum(0).mean() * torch.eye(BLOCK_CHANNELS, dtype=torch.float64)
+    predictor = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ lost)
+    directions = torch.linalg.svd(centred @ predictor, full_matrices=False).Vh[: stop - start]
+    # At a high rate bpp + lambda 255^2 MSE of an orthonormal transform is least for this step of the quantiser.
+    step = math.sqrt(6 * 3 / (math.log(2) * 255**2 * LAMBDA_HIGH))
+    scale = 1 / (step * GAIN_HIGH)
+    filters = scale * directions @ predictor.T
+    if model.analysis.linear is None or model.synthesis.linear is None:
+        raise ModelError("new channels need a linear path")
+    model.analysis.linear.weight[start:stop] = filters.float()
+    model.analysis.latent.bias[start:stop] = -(filters @ mean).float()
+    model.synthesis.linear.weight[:, start:stop] = (directions.T / scale).float()
+    spread = (centred @ filters.T).std(0).log().float()
+    last = model.context.group_model(len(model.config.groups) - 1)
+    for head in (last.anchor_head, last.other_head):
+        head.third.bias[start - stop :] = spread
+
+
+def _losses(model: MLICv2, crops: Tensor) -> tuple[Tensor, Tensor]:
+    """Blocks of the crops' inner parts, and what of them is lost before rounding, (N, 768) float64."""
+    inner = slice(_MARGIN, crops.shape[-1] - _MARGIN)
+    blocks, lost = [], []
+    position = torch.tensor([POSITIONS])
+    state = model.quality.state(position)
+    gains = (state.gain * state.inverse_gain)[:, 0]  # one is learned apart from the other
+    for part in crops.split(_BATCH):
+        x = part.permute(0, 2, 3, 1)
+        latent = model.analysis(x, model.modulation(model.quality.analysis, position))
+        x_hat = model.synthesis(latent * gains, model.modulation(model.quality.synthesis, position))
+        for into, grid in ((blocks, x - 0.5), (lost, x - x_hat)):
+            into.append(unshuffle(grid[:, inner, inner], BLOCK).reshape(-1, BLOCK_CHANNELS).double())
+    return torch.cat(blocks), torch.cat(lost)

@@ -23,6 +23,7 @@ class MLICv2Config:
     """Widths of one network; `PRESETS` names those that are trained.
 
     `direct_channels`: of a neighbour, how many the local context convolves; attention reads them all.
+    `linear_path`: whether a linear transform runs beside the others, see `Analysis`.
     """
 
     widths: tuple[int, int] = (256, 368)
@@ -33,6 +34,7 @@ class MLICv2Config:
     hyper_latent: int = 96
     embedding: int = 32
     direct_channels: int = 64
+    linear_path: bool = False
 
     @property
     def latent(self) -> int:
@@ -44,7 +46,7 @@ class MLICv2Config:
         return asdict(self)
 
 
-PRESETS = {"small": MLICv2Config(groups=(16, 16, 32, 64, 192), direct_channels=32)}
+PRESETS = {"small": MLICv2Config(groups=(16, 16, 32, 64, 192), direct_channels=32, linear_path=True)}
 
 
 class MLICv2(nn.Module):
@@ -54,15 +56,13 @@ class MLICv2(nn.Module):
         super().__init__()
         self.config = config
         c = config
-        self.analysis = Analysis(c.widths, c.analysis_depths, c.latent)
-        self.synthesis = Synthesis(c.widths, c.synthesis_depths, c.latent)
+        self.analysis = Analysis(c.widths, c.analysis_depths, c.latent, c.linear_path)
+        self.synthesis = Synthesis(c.widths, c.synthesis_depths, c.latent, c.linear_path)
         self.hyper_analysis = HyperAnalysis(c.latent, c.hyper, c.hyper_latent, c.embedding)
         self.hyper_synthesis = HyperSynthesis(c.hyper_latent, c.hyper, c.embedding)
         self.prior = FactorizedPrior(c.hyper_latent)
         self.context = MultiReferenceModel(c.groups, c.hyper, c.embedding, c.direct_channels)
         self.quality = QualityNodes(c.latent, c.hyper_latent, c.embedding, sum(c.widths))
-        self.spared = 0
-        self.rate_pressure = 1.0
 
     def forward(self, x: Tensor, position: Tensor) -> dict[str, Tensor | dict[str, Tensor]]:
         """CompressAI's protocol, with the quality indices `position` (B,) beside the picture.
@@ -80,7 +80,7 @@ class MLICv2(nn.Module):
             z_likelihood = self._z_likelihood(perturbed(z, self.training), scale)
             hyper = self.hyper_synthesis(round_straight_through(z), embedding)
             gained = latent * state.gain[:, 0]
-            coder = TrainingCoder(gained, self._under_pressure(gained), self.config.groups, self.training)
+            coder = TrainingCoder(gained, self.config.groups, self.training)
             y_hat = self.context(hyper, state, coder)
         x_hat = self.synthesis(y_hat, self.modulation(self.quality.synthesis, position))
         likelihoods = {"y": coder.likelihoods(), "z": z_likelihood}
@@ -90,16 +90,6 @@ class MLICv2(nn.Module):
         """Feature scales (B, 1, 1, N1 + N2) of either transform."""
         return interpolate(nodes, position)[:, None, None]
 
-    def spare_last(self, channels: int) -> None:
-        """From now on gradients of the rate reach the last `channels` of y times `rate_pressure`, for training."""
-        self.spared = channels
-
-    def _under_pressure(self, latent: Tensor) -> Tensor:
-        if not self.spared or self.rate_pressure == 1.0:
-            return latent
-        old, new = latent.split((self.config.latent - self.spared, self.spared), -1)
-        return torch.cat((old, self.rate_pressure * new + (1 - self.rate_pressure) * new.detach()), -1)
-
     def _z_likelihood(self, z: Tensor, scale: Tensor) -> Tensor:
         b, h, w, c = z.shape
         rows = z.permute(3, 0, 1, 2).flatten(1)
@@ -108,21 +98,18 @@ class MLICv2(nn.Module):
 
 
 class TrainingCoder:
-    """Symbols by rounding the true latent, and the likelihoods of that latent under uniform noise.
+    """Symbols by rounding the true latent, and the likelihoods of that latent under uniform noise."""
 
-    `rated` has the values of `latent`; its gradients are those of the rate alone.
-    """
-
-    def __init__(self, latent: Tensor, rated: Tensor, groups: tuple[int, ...], training: bool) -> None:
-        self.parts, self.rated, self.training = latent.split(groups, -1), rated.split(groups, -1), training
+    def __init__(self, latent: Tensor, groups: tuple[int, ...], training: bool) -> None:
+        self.parts, self.training = latent.split(groups, -1), training
         self.taken: list[Tensor] = []
 
     def code(self, group: int, parity: int, means: Tensor, log_scales: Tensor) -> Tensor:
         """See `SymbolCoder`."""
-        residual = pack(self.rated[group], parity) - means
+        residual = pack(self.parts[group], parity) - means
         noisy = perturbed(residual, self.training)
         self.taken.append(gaussian_likelihood(noisy, bounded_scales(log_scales)).flatten(1))
-        return round_straight_through(pack(self.parts[group], parity) - means)
+        return round_straight_through(residual)
 
     def likelihoods(self) -> Tensor:
         """(B, number of symbols) in coding order."""

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 PATCH = 8
 PATCH_CHANNELS = 3 * PATCH * PATCH
+BLOCK = 16
+BLOCK_CHANNELS = 3 * BLOCK * BLOCK
 
 
 class Depthwise(nn.Conv2d):
@@ -64,11 +66,14 @@ def shuffle(x: Tensor, factor: int) -> Tensor:
 class Analysis(nn.Module):
     """g_a: picture (B, H, W, 3) in [0, 1] to latent y (B, H / 16, W / 16, M).
 
-    `modulation` (B, 1, 1, N1 + N2) scales the features of either resolution, one vector for each quality.
+    `modulation` (B, 1, 1, N1 + N2) scales the features of either resolution, one vector for each quality. With a
+    `linear_path`, y is the sum of that and a linear transform of the 16x16 block, as a classical codec has: what high
+    rates need passes by the blocks, for 2 kMAC a pixel in both directions.
     """
 
-    def __init__(self, widths: tuple[int, int], depths: tuple[int, int], latent: int) -> None:
+    def __init__(self, widths: tuple[int, int], depths: tuple[int, int], latent: int, linear_path: bool) -> None:
         super().__init__()
+        self.linear = nn.Linear(BLOCK_CHANNELS, latent, bias=False) if linear_path else None
         self.widths = widths
         self.patch = nn.Linear(PATCH_CHANNELS, widths[0])
         self.fine = nn.Sequential(*(TokenMixing(widths[0]) for _ in range(depths[0])))
@@ -79,16 +84,19 @@ class Analysis(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """See the class."""
         fine, coarse = modulation.split(self.widths, -1)
-        x = self.fine(self.patch(unshuffle(x - 0.5, PATCH) * 4))
-        x = self.coarse(self.merge(unshuffle(x * fine, 2)))
-        return self.latent(x * coarse)
+        x = x - 0.5
+        features = self.fine(self.patch(unshuffle(x, PATCH) * 4))
+        features = self.coarse(self.merge(unshuffle(features * fine, 2)))
+        y = self.latent(features * coarse)
+        return y if self.linear is None else y + self.linear(unshuffle(x, BLOCK))
 
 
 class Synthesis(nn.Module):
     """g_s: latent (B, H / 16, W / 16, M) to picture (B, H, W, 3), not clamped; the mirror of `Analysis`."""
 
-    def __init__(self, widths: tuple[int, int], depths: tuple[int, int], latent: int) -> None:
+    def __init__(self, widths: tuple[int, int], depths: tuple[int, int], latent: int, linear_path: bool) -> None:
         super().__init__()
+        self.linear = nn.Linear(latent, BLOCK_CHANNELS, bias=False) if linear_path else None
         self.widths = widths
         self.latent = nn.Linear(latent, widths[1])
         self.coarse = nn.Sequential(*(TokenMixing(widths[1]) for _ in range(depths[1])))
@@ -101,4 +109,5 @@ class Synthesis(nn.Module):
         fine, coarse = modulation.split(self.widths, -1)
         x = self.coarse(self.latent(y) * coarse)
         x = self.fine(shuffle(self.split(x), 2) * fine)
-        return shuffle(self.patch(x).float(), PATCH) * 0.25 + 0.5
+        picture = shuffle(self.patch(x).float(), PATCH) * 0.25 + 0.5
+        return picture if self.linear is None else picture + shuffle(self.linear(y).float(), BLOCK)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
 
 from ... import weights
-from ...entropy_models.structural import Rule
+from ...entropy_models.structural.quantiser import Rule, check_rule
 from ...entropy_models.token_coding import decode_tokens, encode_tokens
-from ...errors import CorruptStreamError, ModelError
+from ...errors import CorruptStreamError, ModelError, UsageError
 from ..base import Codec, Kind, check_quality
 from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents
 from ..sound import MAX_SECONDS, RATES, Sound, as_sound
 from .chunks import decode_chunks, encode_chunks
 from .frozen import FrozenSECodec
 from .model import SECodecNetwork
+from .rate_distortion import choose_codes
 from .spectrum import SAMPLE_RATE
 
 CODEC_ID = 3
+CHEAPEST = "rate-distortion"  # the rule that weighs nearness against bits
+RULES = (CHEAPEST, *get_args(Rule))
 
 
 class SECodecCodec(Codec):
@@ -60,8 +63,9 @@ class SECodecCodec(Codec):
         share = (check_quality(quality) - 1) / 99
         return 1 + round(share * (self.network.config.layers - 1))
 
-    def encode(self, source: Any, *, quality: float | None = None, rule: Rule = "nearest") -> bytes:
-        """The file for `source`, a `Sound` or a pair (samples, rate); `rule` is how frames find their codes.
+    def encode(self, source: Any, *, quality: float | None = None, rule: str = CHEAPEST) -> bytes:
+        """The file for `source`, a `Sound` or a pair (samples, rate); `rule` is how frames find their codes: by
+        "rate-distortion", or as `Rule` says, which pays no heed to bits.
 
         Raises:
             UsageError: for a source that `as_sound` refuses, a quality out of range or an unknown rule.
@@ -85,17 +89,25 @@ class SECodecCodec(Codec):
         return whole.samples, whole.rate
 
     @torch.inference_mode()
-    def tokens(self, source: Any, layers: int | None = None, rule: Rule = "nearest") -> np.ndarray:
-        """Codes (F, layers) int64 of a sound, 50 frames a second; all layers when None."""
+    def tokens(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> np.ndarray:
+        """Codes (F, layers) int64 of a sound, 50 frames a second; all layers when None. `rule` as in `encode`.
+
+        Raises:
+            UsageError: as `encode`.
+        """
+        if rule not in RULES:
+            raise UsageError(f"unknown rule {rule!r}; known are {', '.join(RULES)}")
+        distance = check_rule("nearest" if rule == CHEAPEST else rule)
         sound = as_sound(source)
         frames = frame_count(sound.samples.size, sound.rate, self.network.config.hop)
         waveform = torch.from_numpy(sound.at(SAMPLE_RATE, frames * self.network.config.hop).samples)
         active = torch.tensor([layers or self.network.config.layers])
-        parts = [
-            self.network.quantiser(latents[None], active, rule).codes[0, :, : int(active)]
-            for latents in encode_chunks(self.network, waveform)
-        ]
-        return torch.cat(parts).numpy()
+        latents = list(encode_chunks(self.network, waveform))
+        quantise = self.network.quantiser
+        codes = torch.cat([quantise(part[None], active, distance).codes[0, :, : int(active)] for part in latents])
+        if rule == CHEAPEST:
+            return choose_codes(self.frozen.tokens, quantise, torch.cat(latents), codes)
+        return codes.numpy()
 
     @torch.inference_mode()
     def synthesise(self, tokens: np.ndarray) -> Sound:

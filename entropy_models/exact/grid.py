@@ -20,6 +20,8 @@ ACTIVATION_LIMIT = 64.0  # and at most this in magnitude
 WEIGHT_BITS = 14
 DOUBLE_UNITS = 2.0**53  # integers that float64 holds exactly
 SINGLE_UNITS = 2.0**24  # integers that float32 holds exactly
+# Beside a number of 2^52 units a float64 has no room for fractions of a unit: adding it and taking it away rounds.
+GRID_SHIFT = 1.5 * 2.0 ** (52 - ACTIVATION_BITS)
 
 
 def snap(x: Tensor, bits: int = ACTIVATION_BITS, limit: float = ACTIVATION_LIMIT) -> Tensor:

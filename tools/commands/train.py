@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 
 from ...errors import UsageError
 
 WRITING = ("mlicv2", "secodec-tokens")  # codecs whose training ends with a model
+FITTED_CROPS = 256  # that the new channels of a grown model begin with
 
 
 @click.command()
@@ -77,11 +79,11 @@ def command(
         raise UsageError("give either --minutes or --steps")
     from ... import weights
     from ...codecs.mlicv2.grow import grow
-    from ...codecs.mlicv2.model import MLICv2
     from ...codecs.mlicv2.thaw import thaw
     from ..training.export import export_mlicv2
     from ..training.export_secodec import STAGES, export_secodec
     from ..training.loop import Budget, Trainer
+    from ..training.mlicv2 import MLICv2Task
     from ..training.tasks import SpeechOptions, make_task
 
     if start is not None and codec != "mlicv2":
@@ -102,8 +104,9 @@ def command(
         trainer.resume(trainer.path, new_budget=restart)
     elif trainer.path.exists():
         raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
-    elif start is not None and isinstance(trainer.model, MLICv2):
-        grow(thaw(weights.find(codec, start)), trainer.model)
+    elif start is not None and isinstance(trainer.task, MLICv2Task):
+        crops = trainer.task.crops.draw(np.random.default_rng(seed), FITTED_CROPS, 192)
+        grow(thaw(weights.find(codec, start)), trainer.task.network, crops)
         trainer.restart_average()
     trainer.run()
     if trainer.rank == 0:

@@ -16,7 +16,6 @@ from .pictures import RandomCrops, find_pictures, is_held_out, load_pictures
 REFERENCE_LAMBDA = 0.0093
 VALIDATION_POSITIONS = tuple(round(POSITIONS * f) for f in (0.0, 0.25, 0.5, 0.75, 1.0))
 LATE = 0.85  # share of the run after which crops are larger
-SPARED = 0.12  # share of the run over which the rate comes to count in full for channels that are new
 
 
 class MLICv2Task:
@@ -39,7 +38,6 @@ class MLICv2Task:
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Crops (B, 3, S, S) and quality indices (B,)."""
-        self.network.rate_pressure = min(1.0, 0.05 + progress / SPARED)
         crops = self.crops.draw(rng, self.size, self.late_crop if progress > LATE else self.crop)
         return crops, torch.from_numpy(rng.integers(0, POSITIONS + 1, self.size))
 

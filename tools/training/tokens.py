@@ -8,19 +8,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from ...codecs.secodec.frozen import new_token_model
-from ...codecs.secodec.model import SECodecNetwork, pad_to_frames
+from ...codecs.secodec.frames import pad_to_frames
+from ...codecs.secodec.model import SECodecNetwork
+from ...codecs.secodec.rate_distortion import choose_in_training
 from ...entropy_models.structural import Rule
 from ...entropy_models.token_model import TokenModelConfig
 from .speech import Utterance, find_speech, load_waveform, split_speakers, to_float
+
+CHOICES = (0.3, 0.65)  # shares of the run at which codes are chosen anew
 
 
 class TokenTask:
     """loss = bits a token, over clips of `frames` frames whose number of layers is drawn evenly.
 
     Utterances are encoded once, `shifts` times with different starts inside a frame, which gives the model that many
-    versions of the codes of little data.
+    versions of the codes of little data. Under the rule "nearest" their codes are chosen anew at the shares `CHOICES`
+    of the run by distance and by what the model then says they cost, as the codec chooses them.
 
     Args:
         network: a codec whose codebooks are final; it is not trained.
@@ -48,21 +54,38 @@ class TokenTask:
         training, held_out = split_speakers(find_speech(places))
         hop = network.config.hop
         offsets = [hop * i // shifts for i in range(shifts)]
-        self.training = [self._codes(u, offset) for u in training for offset in offsets]
-        self.held_out = [self._codes(u, 0) for u in held_out]
+        bar = tqdm(training, desc="codes", mininterval=5)
+        self.latents = [self._latents(u, offset) for u in bar for offset in offsets]
+        self.nearest = [self._codes(latents) for latents in self.latents]
+        self.training, self._choices = self.nearest, 0
+        self.held_out_latents = [self._latents(u, 0) for u in held_out]
+        self.held_out = [self._codes(latents) for latents in self.held_out_latents]
         lengths = np.array([len(codes) for codes in self.training], dtype=np.float64)
         self._places = np.cumsum(lengths) / lengths.sum()
 
     @torch.inference_mode()
-    def _codes(self, utterance: Utterance, offset: int) -> Tensor:
-        """(F, L) of a whole utterance, from sample `offset` on."""
+    def _latents(self, utterance: Utterance, offset: int) -> Tensor:
+        """(F, D) of a whole utterance, from sample `offset` on."""
         waveform = torch.from_numpy(to_float(load_waveform(utterance.path)))[None, offset:]
-        latents = self.network.encode(pad_to_frames(waveform, self.network.config.hop))
+        return self.network.encode(pad_to_frames(waveform, self.network.config.hop))[0].clone()
+
+    @torch.inference_mode()
+    def _codes(self, latents: Tensor) -> Tensor:
         active = torch.tensor([self.network.config.layers])
-        return self.network.quantiser(latents, active, self.rule).codes[0].clone()
+        return self.network.quantiser(latents[None], active, self.rule).codes[0].clone()
+
+    def _choose(self, latents: list[Tensor], nearest: list[Tensor]) -> list[Tensor]:
+        """Codes at the bits that the model finds now."""
+        if self.rule != "nearest":
+            return nearest
+        quantiser = self.network.quantiser
+        return [choose_in_training(self.tokens, quantiser, *pair) for pair in zip(latents, nearest, strict=True)]
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Codes (B, F, L), -1 where a clip has ended or a layer is not used, and the numbers of layers (B,)."""
+        due = sum(progress >= share for share in CHOICES)
+        if due > self._choices and self.rule == "nearest":
+            self._choices, self.training = due, self._choose(self.latents, self.nearest)
         layers = self.network.config.layers
         codes = torch.full((self.size, self.frames, layers), -1)
         active = torch.from_numpy(rng.integers(1, layers + 1, self.size))
@@ -83,12 +106,19 @@ class TokenTask:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """On held-out speakers with all layers: bits a token, and their share of log2 of the numbers of codes."""
+        """On held-out speakers with all layers: bits a token, and their share of log2 of the numbers of codes.
+
+        Of the nearest codes, and of those chosen by distance and bits.
+        """
         device = next(model.parameters()).device
         layers = self.network.config.layers
-        total, count = 0.0, 0
-        for codes in self.held_out:
-            total += model(codes[None].to(device), torch.tensor([layers], device=device)).sum().item()
-            count += len(codes)
-        whole = count * float(np.log2(self.network.quantiser.sizes).sum())
-        return {"bits": total / (count * layers), "share": total / whole} if count else {}
+        count = sum(len(codes) for codes in self.held_out)
+        if not count:
+            return {}
+        active = torch.tensor([layers], device=device)
+        figures = {}
+        for name, held_out in (("", self.held_out), ("_chosen", self._choose(self.held_out_latents, self.held_out))):
+            total = sum(model(codes[None].to(device), active).sum().item() for codes in held_out)
+            figures[f"bits{name}"] = total / (count * layers)
+            figures[f"share{name}"] = total / (count * float(np.log2(self.network.quantiser.sizes).sum()))
+        return figures
