@@ -43,7 +43,7 @@ def test_tokens_cost_less_than_their_numbers(codec, clip, quality):
     data = codec.encode(clip, quality=quality)
     tokens = codec.decode_tokens(data)
     plain = len(tokens) * np.log2(codec.network.quantiser.sizes[: tokens.shape[1]]).sum()
-    assert 8 * len(unpack(data).payload) < 0.97 * plain
+    assert 8 * len(unpack(data).payload) < 0.9 * plain
 
 
 def test_settings_that_break_other_codecs_agree(clip, tmp_path):
