@@ -17,7 +17,7 @@ from tiny_model import CONFIG, smooth_picture
 
 from bitfloor.codecs.mlicv2 import model as model_module
 from bitfloor.codecs.mlicv2.codec import MLICv2Codec
-from bitfloor.codecs.mlicv2.grow import grow
+from bitfloor.codecs.mlicv2.adopt import adopt, shrink
 from bitfloor.codecs.mlicv2.model import MLICv2, MLICv2Config
 from bitfloor.codecs.mlicv2.quality import lagrangian
 from bitfloor.codecs.mlicv2.thaw import thaw, training_path
@@ -66,7 +66,7 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(
     for name, value in run.average.items():
         assert torch.allclose(thawed.state_dict()[name], value, rtol=2e-3, atol=1e-6), name
     again = trainer(folder, tmp_path / "again", 1)
-    grow(thawed, again.task.network, inputs[0])
+    adopt(thawed, again.task.network, inputs[0])
     again.restart_average()
     assert run.task.loss(again.model, inputs)[1]["loss"] < 0.7 * before
     training_path(path).unlink()
@@ -83,21 +83,47 @@ def test_a_wider_network_begins_where_the_narrow_one_ended() -> None:
     torch.manual_seed(0)
     narrow, wider = MLICv2(CONFIG).eval(), wider_than(CONFIG, 3, linear_path=False).eval()
     picture = torch.from_numpy(smooth_picture(128, 64)).permute(2, 0, 1)[None].float() / 255
-    grow(narrow, wider, picture)
+    adopt(narrow, wider, picture)
     for position in (0, 448):
         x_hat = [model(picture, torch.tensor([position]))["x_hat"] for model in (narrow, wider)]
         assert torch.allclose(*x_hat, atol=1e-6)
     with pytest.raises(ModelError, match="cannot start"):
-        grow(wider, narrow, picture)
-    with pytest.raises(ModelError, match="cannot start"):
-        grow(narrow, MLICv2(replace(CONFIG, hyper=2 * CONFIG.hyper)), picture)
+        adopt(narrow, MLICv2(replace(CONFIG, hyper=2 * CONFIG.hyper)), picture)
+
+
+def test_a_narrower_network_keeps_the_channels_that_are_used() -> None:
+    torch.manual_seed(0)
+    wide = wider_than(replace(CONFIG, direct_channels=8), 4, linear_path=True).eval()
+    group = wide.config.groups[-1]
+    crops = torch.rand(2, 3, 128, 128)
+    silent = torch.arange(8, group, 3)
+    with torch.no_grad():  # channels that are always zero, and give nothing
+        for layer in (wide.analysis.latent, wide.analysis.linear):
+            layer.weight[-group:][silent] = 0
+        wide.analysis.latent.bias[-group:][silent] = 0
+        wide.synthesis.latent.weight[:, -group:][:, silent] = 0
+        wide.synthesis.linear.weight[:, -group:][:, silent] = 0
+        model = wide.context.group_model(len(wide.config.groups) - 1)
+        for layer in (model.local.key, model.local.value, model.intra.value):
+            layer.weight[:, silent] = 0
+        for head in (model.anchor_head, model.other_head):
+            head.residual_first.weight[:, -group:][:, silent] = 0
+        wide.hyper_analysis.enter.weight[:, -group:][:, silent] = 0
+    narrow = shrink(wide, group - len(silent), crops).eval()
+    assert narrow.config.latent == wide.config.latent - len(silent)
+    x_hats = [m(crops, torch.tensor([448.0, 100.0]))["x_hat"] for m in (wide, narrow)]
+    assert torch.allclose(*x_hats, atol=1e-6)
+    adopted = MLICv2(narrow.config)
+    adopt(wide, adopted, crops)
+    for name, value in narrow.state_dict().items():
+        assert torch.equal(adopted.state_dict()[name], value), name
 
 
 def test_new_channels_begin_as_the_best_linear_prediction_of_what_is_lost() -> None:
     torch.manual_seed(0)
     narrow, wider = MLICv2(CONFIG).eval(), wider_than(CONFIG, 3, linear_path=True).eval()
     crops = torch.from_numpy(np.random.default_rng(0).random((96, 3, 128, 128), dtype=np.float32)).cumsum(-1) / 128
-    grow(narrow, wider, crops)
+    adopt(narrow, wider, crops)
 
     def blocks(grid: torch.Tensor) -> np.ndarray:
         """Inner 16x16 blocks of (B, 3, H, W) as rows."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import UsageError
 
 WRITING = ("mlicv2", "secodec-tokens")  # codecs whose training ends with a model
-FITTED_CROPS = 256  # that the new channels of a grown model begin with
+FITTED_CROPS = 256  # by which --start fits new channels or drops old ones
 
 
 @click.command()
@@ -78,7 +78,7 @@ def command(
     if not export and (minutes is None) == (steps is None):
         raise UsageError("give either --minutes or --steps")
     from ... import weights
-    from ...codecs.mlicv2.grow import grow
+    from ...codecs.mlicv2.adopt import adopt
     from ...codecs.mlicv2.thaw import thaw
     from ..training.export import export_mlicv2
     from ..training.export_secodec import STAGES, export_secodec
@@ -106,7 +106,7 @@ def command(
         raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
     elif start is not None and isinstance(trainer.task, MLICv2Task):
         crops = trainer.task.crops.draw(np.random.default_rng(seed), FITTED_CROPS, 192)
-        grow(thaw(weights.find(codec, start)), trainer.task.network, crops)
+        adopt(thaw(weights.find(codec, start)), trainer.task.network, crops)
         trainer.restart_average()
     trainer.run()
     if trainer.rank == 0:

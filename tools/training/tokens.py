@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ...codecs.secodec.frozen import new_token_model
 from ...codecs.secodec.frames import pad_to_frames
+from ...codecs.secodec.frozen import new_token_model
 from ...codecs.secodec.model import SECodecNetwork
 from ...codecs.secodec.rate_distortion import choose_in_training
 from ...entropy_models.structural import Rule
