@@ -198,7 +198,7 @@ def test_two_runs_make_a_model_that_codes(collection, tmp_path):
     heard = Sound(np.float32(0.1 * np.random.default_rng(0).standard_normal(5000)), 16_000)
     data = codec.encode(heard, quality=100)
     np.testing.assert_array_equal(codec.decode_tokens(data), codec.tokens(heard))
-    with pytest.raises(ModelError, match="no checkpoint of secodec"):
+    with pytest.raises(ModelError, match="holds another network"):
         load_network(tmp_path, "small")
     with pytest.raises(UsageError, match="no preset"):
         load_network(tmp_path, "huge")

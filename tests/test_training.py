@@ -226,6 +226,9 @@ def test_bad_places_and_checkpoints_are_clear_errors(folder: Path, tmp_path: Pat
     (tmp_path / "last.safetensors").write_bytes(b"no checkpoint")
     with pytest.raises(ModelError, match="no training checkpoint"):
         trainer(folder, tmp_path, 1).resume(tmp_path / "last.safetensors")
+    trainer(folder, tmp_path, 1).run()
+    with pytest.raises(ModelError, match="holds another network"):
+        export_mlicv2(tmp_path, "small", "tiny")
 
 
 @pytest.mark.slow

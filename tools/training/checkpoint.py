@@ -30,6 +30,14 @@ def save(
     os.replace(partial, path)
 
 
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load the weights `tensors` of the checkpoint `path`. Raises ModelError where they are another network's."""
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelError(f"{path} holds another network: was it trained with another codec or preset?") from error
+
+
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, object]]:
     """Tensors by part ("model", "average", "optimizer") and the progress. Raises ModelError."""
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}

@@ -17,9 +17,10 @@ def export_mlicv2(folder: Path, preset: str, name: str) -> Path:
 
     Raises ModelError without a checkpoint or where the network cannot be frozen.
     """
-    parts, progress = checkpoint.load(folder / "last.safetensors")
+    source = folder / "last.safetensors"
+    parts, progress = checkpoint.load(source)
     model = MLICv2(PRESETS[preset])
-    model.load_state_dict(parts["average"])
+    checkpoint.fill(model, parts["average"], source)
     path = folder / f"{name}.safetensors"
     frozen = save_frozen(path, model)
     save_training(path, model)

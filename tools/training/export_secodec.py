@@ -13,7 +13,7 @@ from typing import Any
 
 from ...codecs.secodec.frozen import new_token_model, save_frozen
 from ...codecs.secodec.model import PRESETS, SECodecNetwork
-from ...errors import ModelError, UsageError
+from ...errors import UsageError
 from . import checkpoint
 
 STAGES = {"secodec-adversarial": "adversarial", "secodec-tokens": "tokens"}  # folders below that of the network
@@ -31,10 +31,7 @@ def load_network(folder: Path, preset: str) -> SECodecNetwork:
     network = SECodecNetwork(PRESETS[preset])
     path = folder / "last.safetensors"
     parts, _ = checkpoint.load(path)
-    try:
-        network.load_state_dict(parts["average"])
-    except RuntimeError as error:
-        raise ModelError(f"{path} is no checkpoint of secodec's preset {preset}") from error
+    checkpoint.fill(network, parts["average"], path)
     return network.eval()
 
 
@@ -48,11 +45,12 @@ def export_secodec(folder: Path, preset: str, name: str) -> Path:
     network = load_network(folder, preset)
     tokens = new_token_model(network)
     found = {"network": checkpoint.load(folder / "last.safetensors")}
-    found["tokens"] = checkpoint.load(folder / STAGES["secodec-tokens"] / "last.safetensors")
+    token_path = folder / STAGES["secodec-tokens"] / "last.safetensors"
+    found["tokens"] = checkpoint.load(token_path)
     second_stage = folder / STAGES["secodec-adversarial"] / "last.safetensors"
     if second_stage.exists():
         found["adversarial"] = checkpoint.load(second_stage)
-    tokens.load_state_dict(found["tokens"][0]["average"])
+    checkpoint.fill(tokens, found["tokens"][0]["average"], token_path)
     if "adversarial" in found:
         average = found["adversarial"][0]["average"]
         decoder = {k.removeprefix("decoder."): v for k, v in average.items() if k.startswith("decoder.")}

@@ -64,7 +64,7 @@ class Trainer:
     def resume(self, path: Path, new_budget: bool = False) -> None:
         """Go on from a checkpoint; with a new budget the schedule starts again, from the averaged weights."""
         parts, progress = checkpoint.load(path)
-        self.model.load_state_dict(parts["average" if new_budget else "model"])
+        checkpoint.fill(self.model, parts["average" if new_budget else "model"], path)
         self.average = {k: v.to(self.device) for k, v in parts["average"].items()}
         self.optimizer.load(parts["optimizer"])
         self.total_steps = int(str(progress["total_steps"]))
