@@ -16,8 +16,8 @@ from PIL import Image
 from tiny_model import CONFIG, smooth_picture
 
 from bitfloor.codecs.mlicv2 import model as model_module
-from bitfloor.codecs.mlicv2.codec import MLICv2Codec
 from bitfloor.codecs.mlicv2.adopt import adopt, shrink
+from bitfloor.codecs.mlicv2.codec import MLICv2Codec
 from bitfloor.codecs.mlicv2.model import MLICv2, MLICv2Config
 from bitfloor.codecs.mlicv2.quality import lagrangian
 from bitfloor.codecs.mlicv2.thaw import thaw, training_path

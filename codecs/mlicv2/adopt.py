@@ -118,9 +118,10 @@ def _losses(model: MLICv2, crops: Tensor) -> tuple[Tensor, Tensor]:
     position = torch.tensor([POSITIONS])
     state = model.quality.state(position)
     gains = (state.gain * state.inverse_gain)[:, 0]  # one is learned apart from the other
+    modulation = model.modulation(model.quality.synthesis, position)
     for part in crops.split(_BATCH):
         x = part.permute(0, 2, 3, 1)
-        x_hat = model.synthesis(_analyse(model, part, position) * gains, model.modulation(model.quality.synthesis, position))
+        x_hat = model.synthesis(_analyse(model, part, position) * gains, modulation)
         for into, grid in ((blocks, x - 0.5), (lost, x - x_hat)):
             into.append(unshuffle(grid[:, inner, inner], BLOCK).reshape(-1, BLOCK_CHANNELS).double())
     return torch.cat(blocks), torch.cat(lost)
