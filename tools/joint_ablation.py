@@ -49,6 +49,7 @@ KMEANS_EFFICIENCY: dict[Rule, float] = {"structural": 0.943, "nearest": 0.966}
 @click.option("--batch", default=16, show_default=True, help="Clips in a step.")
 @click.option("--lr", default=3e-4, show_default=True, help="Peak learning rate.")
 @click.option("--neighbours", default=10, show_default=True, help="In the graph of structural entropy.")
+@click.option("--seed", default=0, show_default=True, help="Of data and codebooks; another one shows what chance does.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("ablation.csv"), show_default=True)
 def command(
     places: tuple[Path, ...],
@@ -60,6 +61,7 @@ def command(
     batch: int,
     lr: float,
     neighbours: int,
+    seed: int,
     out: Path,
 ) -> None:
     """Train the four and write one row for each; rows that are there are not made again."""
@@ -74,10 +76,11 @@ def command(
                 bits = float(done[CODEBOOKS[0], rule]["bits1"])
                 codes = round(2 ** (bits / KMEANS_EFFICIENCY[rule]))
             plan = extraction_plan(PRESETS[preset], codes, neighbours)
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             task = SECodecTask(PRESETS[preset], places, batch=batch, plan=plan, rule=rule)
             take_networks(task.network, load_network(network, preset))
-            trainer = Trainer(task, Budget(steps=steps, lr=lr, warmup=30), out.with_suffix("") / f"{codebook}-{rule}")
+            budget = Budget(steps=steps, lr=lr, warmup=30, seed=seed)
+            trainer = Trainer(task, budget, out.with_suffix("") / f"{codebook}-{rule}")
             trainer.run()
             task.network.load_state_dict(trainer.average)
             row = {"codebook": codebook, "rule": rule, "codes": str(task.network.quantiser.sizes[0])}
