@@ -46,7 +46,11 @@ class MLICv2Config:
         return asdict(self)
 
 
-PRESETS = {"small": MLICv2Config(groups=(16, 16, 32, 64, 168), direct_channels=32, linear_path=True)}
+PRESETS = {
+    "small": MLICv2Config(
+        groups=(16, 16, 32, 64, 168), hyper=128, hyper_latent=48, direct_channels=32, linear_path=True
+    )
+}
 
 
 class MLICv2(nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import UsageError
 
 WRITING = ("mlicv2", "secodec-tokens")  # codecs whose training ends with a model
-FITTED_CROPS = 256  # by which --start fits new channels or drops old ones
+FITTED_CROPS = 256  # by which --from fits new channels or drops old ones
 
 
 @click.command()
@@ -34,7 +34,7 @@ FITTED_CROPS = 256  # by which --start fits new channels or drops old ones
     "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
 )
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
-@click.option("--start", metavar="MODEL", help="Begin with a model's weights (mlicv2): a name or a path.")
+@click.option("--from", "start", metavar="MODEL", help="Begin with a model's weights (mlicv2): a name or a path.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
 @click.option("--name", help="Name of the model that is written [default: CODEC-PRESET].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
@@ -87,7 +87,7 @@ def command(
     from ..training.tasks import SpeechOptions, make_task
 
     if start is not None and codec != "mlicv2":
-        raise UsageError("--start takes a model of mlicv2 only")
+        raise UsageError("--from takes a model of mlicv2 only")
     speech = SpeechOptions(rule, codes, neighbours)
     write = export_mlicv2 if codec == "mlicv2" else export_secodec
     name = name or f"{codec.split('-', maxsplit=1)[0]}-{preset}"
