@@ -79,17 +79,17 @@ class PictureCodec(Codec):
         """Return the picture that `data` holds, its alpha, colour profile and depth with it."""
 
     def encode(self, source: Any, *, quality: float | None = None, effort: int = 0) -> bytes:
-        """Return the file for `source`, anything that `picture.as_picture` takes.
+        """Return the file for `source`, anything that `picture_objects.as_picture` takes.
 
         That is a PIL image, an HxW or HxWx3 array of uint8 or uint16, a 3xHxW float tensor in 0..1,
         or a `Picture`.
         """
-        from .picture import as_picture
+        from .picture_objects import as_picture
 
         return self.encode_picture(as_picture(source), check_quality(quality), effort)
 
     def decode(self, data: bytes) -> Image:
         """Return the picture in `data` as a PIL image (a 16-bit one is rounded to 8 bits unless grey)."""
-        from .picture import to_pil
+        from .picture_objects import to_pil
 
         return to_pil(self.decode_picture(data))

@@ -15,8 +15,8 @@ from PIL import Image, ImageFile
 from ..errors import BitfloorError, UnreadableInputError, UsageError
 from .deep_color import is_reduced, read_16_bit, write_png_16
 from .files import STANDARD, atomic_output, read_bytes
-from .picture import Picture, to_depth, to_pil
-from .pil_picture import from_pil
+from .picture import Picture, to_depth
+from .picture_objects import from_pil, to_pil
 
 # Formats that Pillow knows by their content and decodes itself. Others start a program (EPS) or
 # take anything for a picture (TGA).

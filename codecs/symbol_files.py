@@ -27,7 +27,7 @@ def read_symbols(data: bytes, name: str) -> Any:
     from .picture_files import read_picture
 
     if _looks_like_picture(data):
-        from .picture import to_pil
+        from .picture_objects import to_pil
 
         return to_pil(read_picture(data, name)).convert("L")
     return data

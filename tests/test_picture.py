@@ -12,8 +12,9 @@ from PIL import Image, ImageCms, ImageOps
 from bitfloor.codecs import deep_color
 from bitfloor.codecs.alpha import decode_alpha, encode_alpha
 from bitfloor.codecs.container import Section
-from bitfloor.codecs.picture import Picture, as_picture, to_pil
+from bitfloor.codecs.picture import Picture
 from bitfloor.codecs.picture_files import read_picture, write_picture
+from bitfloor.codecs.picture_objects import as_picture, to_pil
 from bitfloor.errors import CorruptStreamError, UnreadableInputError, UsageError
 
 RNG = np.random.default_rng(7)

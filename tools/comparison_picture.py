@@ -13,7 +13,7 @@ import click
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import decode, load, weights
-from ..codecs.pil_picture import from_pil
+from ..codecs.picture_objects import from_pil
 from .psnr import picture_psnr
 from .target import encode_to_size
 

@@ -22,10 +22,10 @@ from ...entropy_models.checkerboard import ANCHOR_WINDOW
 from ...errors import ModelError
 from .model import MLICv2
 from .quality import GAIN_HIGH, LAMBDA_HIGH, POSITIONS
-from .transforms import BLOCK, BLOCK_CHANNELS, unshuffle
+from .transforms import CELL, CELL_SAMPLES, unshuffle
 
 _BLOCKS = {".third.": (0, 2), ".direct.": (1, len(ANCHOR_WINDOW))}  # axis and number of blocks that change each
-_MARGIN = 2 * BLOCK  # of a crop, where the error is not yet what it is inside a picture
+_MARGIN = 2 * CELL  # of a crop, where the error is not yet what it is inside a picture
 _BATCH = 16
 _RIDGE = 1e-4
 
@@ -92,7 +92,7 @@ def _fit_new_channels(narrow: MLICv2, model: MLICv2, crops: Tensor) -> None:
     blocks, lost = _losses(narrow, crops)
     mean = blocks.mean(0)
     centred = blocks - mean
-    ridge = _RIDGE * centred.square().sum(0).mean() * torch.eye(BLOCK_CHANNELS, dtype=torch.float64)
+    ridge = _RIDGE * centred.square().sum(0).mean() * torch.eye(CELL_SAMPLES, dtype=torch.float64)
     predictor = torch.linalg.solve(centred.T @ centred + ridge, centred.T @ lost)
     directions = torch.linalg.svd(centred @ predictor, full_matrices=False).Vh[: stop - start]
     # At a high rate bpp + lambda 255^2 MSE of an orthonormal transform is least for this step of the quantiser.
@@ -123,7 +123,7 @@ def _losses(model: MLICv2, crops: Tensor) -> tuple[Tensor, Tensor]:
         x = part.permute(0, 2, 3, 1)
         x_hat = model.synthesis(_analyse(model, part, position) * gains, modulation)
         for into, grid in ((blocks, x - 0.5), (lost, x - x_hat)):
-            into.append(unshuffle(grid[:, inner, inner], BLOCK).reshape(-1, BLOCK_CHANNELS).double())
+            into.append(unshuffle(grid[:, inner, inner], CELL).reshape(-1, CELL_SAMPLES).double())
     return torch.cat(blocks), torch.cat(lost)
 
 

@@ -24,9 +24,9 @@ from .frozen import FrozenMLICv2
 from .model import STRIDE
 from .quality import POSITIONS, position_of
 from .tiles import map_tiles, tiles
+from .transforms import CELL
 
 CODEC_ID = 1
-CELL = 16  # pixels of one cell of the latent
 BLOCK = STRIDE // CELL  # cells of one cell of z
 MAX_PIXELS = 2**28
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 PATCH = 8
 PATCH_CHANNELS = 3 * PATCH * PATCH
-BLOCK = 16
-BLOCK_CHANNELS = 3 * BLOCK * BLOCK
+CELL = 16  # pixels of one cell of the latent
+CELL_SAMPLES = 3 * CELL * CELL
 
 
 class Depthwise(nn.Conv2d):
@@ -73,7 +73,7 @@ class Analysis(nn.Module):
 
     def __init__(self, widths: tuple[int, int], depths: tuple[int, int], latent: int, linear_path: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(BLOCK_CHANNELS, latent, bias=False) if linear_path else None
+        self.linear = nn.Linear(CELL_SAMPLES, latent, bias=False) if linear_path else None
         self.widths = widths
         self.patch = nn.Linear(PATCH_CHANNELS, widths[0])
         self.fine = nn.Sequential(*(TokenMixing(widths[0]) for _ in range(depths[0])))
@@ -88,7 +88,7 @@ class Analysis(nn.Module):
         features = self.fine(self.patch(unshuffle(x, PATCH) * 4))
         features = self.coarse(self.merge(unshuffle(features * fine, 2)))
         y = self.latent(features * coarse)
-        return y if self.linear is None else y + self.linear(unshuffle(x, BLOCK))
+        return y if self.linear is None else y + self.linear(unshuffle(x, CELL))
 
 
 class Synthesis(nn.Module):
@@ -96,7 +96,7 @@ class Synthesis(nn.Module):
 
     def __init__(self, widths: tuple[int, int], depths: tuple[int, int], latent: int, linear_path: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(latent, BLOCK_CHANNELS, bias=False) if linear_path else None
+        self.linear = nn.Linear(latent, CELL_SAMPLES, bias=False) if linear_path else None
         self.widths = widths
         self.latent = nn.Linear(latent, widths[1])
         self.coarse = nn.Sequential(*(TokenMixing(widths[1]) for _ in range(depths[1])))
@@ -110,4 +110,4 @@ class Synthesis(nn.Module):
         x = self.coarse(self.latent(y) * coarse)
         x = self.fine(shuffle(self.split(x), 2) * fine)
         picture = shuffle(self.patch(x).float(), PATCH) * 0.25 + 0.5
-        return picture if self.linear is None else picture + shuffle(self.linear(y).float(), BLOCK)
+        return picture if self.linear is None else picture + shuffle(self.linear(y).float(), CELL)

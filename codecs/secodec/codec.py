@@ -64,8 +64,9 @@ class SECodecCodec(Codec):
         return 1 + round(share * (self.network.config.layers - 1))
 
     def encode(self, source: Any, *, quality: float | None = None, rule: str = CHEAPEST) -> bytes:
-        """The file for `source`, a `Sound` or a pair (samples, rate); `rule` is how frames find their codes: by
-        "rate-distortion", or as `Rule` says, which pays no heed to bits.
+        """The file for `source`, a `Sound` or a pair (samples, rate).
+
+        `rule` is how frames find their codes: "rate-distortion", or as `Rule` says, which pays no heed to bits.
 
         Raises:
             UsageError: for a source that `as_sound` refuses, a quality out of range or an unknown rule.

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -87,23 +86,15 @@ class BenchCodec(ABC):
 Factory = Callable[[str, str], BenchCodec]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A name of the command line and what builds its codec from (spec, options)."""
-
-    name: str
-    factory: Factory
-
-
-_REGISTRY: dict[str, Entry] = {}
-_MODULES = ("pillow", "jpegxl", "compressai", "external", "opus", "codec2")
+_REGISTRY: dict[str, Factory] = {}  # builds a codec from (spec, options)
+_MODULES = ("own", "pillow", "jpegxl", "compressai", "external", "opus", "codec2")
 
 
 def register(name: str) -> Callable[[type[BenchCodec]], type[BenchCodec]]:
     """Class decorator: makes the class known under `name`."""
 
     def add(factory: type[BenchCodec]) -> type[BenchCodec]:
-        _REGISTRY[name] = Entry(name, factory)
+        _REGISTRY[name] = factory
         return factory
 
     return add
@@ -111,11 +102,9 @@ def register(name: str) -> Callable[[type[BenchCodec]], type[BenchCodec]]:
 
 def known() -> list[str]:
     """The names that `make` knows, bitfloor's own codecs among them."""
-    from .own import own_names
-
     for module in _MODULES:
         import_module(f".codec_{module}", __package__)
-    return [*own_names(), *_REGISTRY]
+    return list(_REGISTRY)
 
 
 @lru_cache(maxsize=16)
@@ -124,15 +113,11 @@ def make(spec: str) -> BenchCodec:
 
     Raises UsageError for an unknown name, unknown options, or a package that is not installed.
     """
-    from .own import OwnCodec, own_names
-
     name, _, options = spec.partition(":")
     names = known()
-    if name in _REGISTRY:
-        return _REGISTRY[name].factory(spec, options)
-    if name in own_names():
-        return OwnCodec(spec, options)
-    raise UsageError(f"there is no codec {name!r}; choose of {', '.join(sorted(names))}")
+    if name not in names:
+        raise UsageError(f"there is no codec {name!r}; choose of {', '.join(sorted(names))}")
+    return _REGISTRY[name](spec, options)
 
 
 def parse_options(spec: str, options: str, allowed: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:

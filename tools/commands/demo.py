@@ -106,8 +106,8 @@ def _there_and_back(codec: PictureCodec, picture: Picture, quality: float, folde
 
 def _others(picture: Picture, size: int) -> Iterator[Row]:
     """Yield the best JPEG and WebP of Pillow that are no larger than `size` bytes."""
-    from ...codecs.picture import to_pil
     from ...codecs.picture_files import read_picture
+    from ...codecs.picture_objects import to_pil
 
     image = to_pil(picture)
     options: dict[str, dict[str, Any]] = {
@@ -131,7 +131,7 @@ def _others(picture: Picture, size: int) -> Iterator[Row]:
 
 
 def _row(name: str, size: int, picture: Picture, decoded: Picture) -> Row:
-    from ...codecs.picture import to_pil
+    from ...codecs.picture_objects import to_pil
     from ..bench.metrics import ms_ssim
     from ..psnr import picture_psnr
 

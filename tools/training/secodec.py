@@ -26,7 +26,7 @@ from .spectral_loss import MelDistance, compressed_distance
 from .speech import RandomClips, Utterance, find_speech, load_waveform, split_speakers, to_float
 
 EXTRACTIONS = (0.10, 0.20, 0.35, 0.55)
-LATER_EXTRACTIONS = (0.10, 0.35)  # of a run that begins with codebooks
+LATER_EXTRACTIONS = (0.10, 0.35)  # of a run that begins, or is resumed, with codebooks
 WEIGHTS = {"mel": 1.0, "complex": 1.0, "commitment": 0.25}
 VALIDATED_LAYERS = (1, 2, 4, 8)
 _VALIDATION_SECONDS = 3.0

@@ -1,4 +1,4 @@
-"""From a PIL image in any mode to a Picture."""
+"""Pictures from the objects of other libraries (PIL images in any mode, arrays, tensors), and PIL images back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,46 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ..errors import UsageError
-from .picture import MAX_ICC_BYTES, Picture
+from .picture import MAX_ICC_BYTES, Picture, to_depth
 
 EXIF_ORIENTATION = 0x0112
 _ICC_SPACES = {"CMYK": b"CMYK", "LAB": b"Lab "}
 _GREY_MODES = ("1", "L", "LA", "La", "I")
 
 _log = logging.getLogger(__name__)
+
+
+def as_picture(source: Any) -> Picture:
+    """Return the Picture of a PIL image, an HxW, HxWx3 or HxWx4 array of uint8 or uint16, or a 3xHxW tensor.
+
+    A tensor holds floats in 0..1 and becomes a picture of 8 bits. Raises UsageError for anything else.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if type(source).__module__.partition(".")[0] == "torch":
+        return _from_tensor(source)
+    if isinstance(source, Image.Image):
+        return from_pil(source)
+    raise UsageError(f"a {type(source).__name__} is no picture: give a PIL image, an array or a tensor")
+
+
+def _from_array(array: NDArray[Any]) -> Picture:
+    if array.ndim == 2:
+        return Picture(np.repeat(array[:, :, None], 3, axis=2), grey=True)
+    if array.ndim == 3 and array.shape[2] == 4:
+        return Picture(np.ascontiguousarray(array[:, :, :3]), np.ascontiguousarray(array[:, :, 3]))
+    return Picture(array)
+
+
+def _from_tensor(tensor: Any) -> Picture:
+    if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.is_floating_point():
+        raise UsageError(f"a picture tensor is 3xHxW floats, not {tuple(tensor.shape)} of {tensor.dtype}")
+    samples = tensor.detach().cpu().float().permute(1, 2, 0).contiguous().numpy()
+    if not (samples.size and samples.min() >= 0 and samples.max() <= 1):  # false for NaN too
+        raise UsageError("a picture tensor holds values in 0..1; this one has others")
+    return Picture(to_depth(samples, np.dtype(np.uint8)))
 
 
 def from_pil(image: Image.Image, samples: NDArray[Any] | None = None) -> Picture:
@@ -144,3 +177,23 @@ def _profile(image: Image.Image, grey: bool) -> bytes | None:
         _log.warning("the colour profile of %d bytes is left out", len(icc))
         return None
     return bytes(icc)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """Return a PIL image: L, LA, RGB, RGBA, or I;16 for a grey picture of 16 bits without alpha.
+
+    PIL has no 16 bits of colour: such a picture is rounded to 8. The colour profile is in `info`.
+    """
+    if picture.grey and picture.alpha is None:
+        image = Image.fromarray(np.ascontiguousarray(picture.rgb[:, :, 0]))
+    else:
+        if picture.peak > 255:
+            _log.warning("a picture of 16 bits a channel is rounded to 8 bits here")
+        planes = [picture.rgb[:, :, :1] if picture.grey else picture.rgb]
+        if picture.alpha is not None:
+            planes.append(picture.alpha[:, :, None])
+        samples = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
+        image = Image.fromarray(np.ascontiguousarray(to_depth(samples, np.dtype(np.uint8))))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    return image

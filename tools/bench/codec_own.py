@@ -14,13 +14,8 @@ from PIL import Image
 
 from ...codecs import registry
 from ...codecs.container import unpack
-from .codecs import BenchCodec, parse_options
+from .codecs import BenchCodec, parse_options, register
 from .sounds import Sound
-
-
-def own_names() -> list[str]:
-    """Names of the package's codecs of pictures and sounds."""
-    return [entry.name for entry in registry.CODECS if entry.kind in ("picture", "sound")]
 
 
 class OwnCodec(BenchCodec):
@@ -83,3 +78,8 @@ class OwnCodec(BenchCodec):
         found = dict.fromkeys(value for value in held if isinstance(value, torch.nn.Module))
         inner = {module for outer in found for module in outer.modules() if module is not outer}
         return [module for module in found if module not in inner]
+
+
+for _entry in registry.CODECS:
+    if _entry.kind in ("picture", "sound"):
+        register(_entry.name)(OwnCodec)
