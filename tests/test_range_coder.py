@@ -1,13 +1,12 @@
 """The range coder against a range decoder written from the textbook, ideal code lengths and hostile bytes."""
 
 import random
-from unittest.mock import Mock
 
-import constriction
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from range_coder_helpers import TOTAL, TextbookDecoder, small_tables
 
 from bitfloor.entropy_models import range_coder
 from bitfloor.entropy_models.range_coder import RangeDecoder, RangeEncoder
@@ -20,8 +19,6 @@ from bitfloor.entropy_models.tables import (
 )
 from bitfloor.errors import CorruptStreamError
 
-TOTAL = 2**24
-
 
 @pytest.fixture(scope="module")
 def gaussian():
@@ -30,39 +27,7 @@ def gaussian():
 
 @pytest.fixture(scope="module")
 def small():
-    """Two narrow tables that escape often, one of them with a very improbable slot."""
-    return ProbabilityTables(
-        np.array([2**22, 2**22, 2**23, 1, TOTAL - 1 - 2**20, 2**20]), np.array([3, 3]), np.array([-1, 100])
-    )
-
-
-class TextbookDecoder:
-    """Range decoding in Python's integers: 64-bit state, 32-bit words, 24-bit frequencies, zeros after."""
-
-    def __init__(self, data):
-        self.data, self.read = data, 0
-        self.low, self.range = 0, 2**64 - 1
-        self.point = self.word() << 32 | self.word()
-
-    def word(self):
-        word = self.data[self.read : self.read + 4].ljust(4, b"\x00")
-        self.read += 4
-        return int.from_bytes(word, "big")
-
-    def symbol(self, frequencies):
-        scale = self.range >> 24
-        quantile = (self.point - self.low) % 2**64 // scale
-        slot = 0
-        while quantile >= frequencies[slot]:
-            quantile -= frequencies[slot]
-            slot += 1
-        self.low = (self.low + scale * sum(frequencies[:slot])) % 2**64
-        self.range = scale * frequencies[slot]
-        if self.range < 2**32:
-            self.low = self.low << 32 & (2**64 - 1)
-            self.range <<= 32
-            self.point = self.point << 32 & (2**64 - 1) | self.word()
-        return slot
+    return small_tables()
 
 
 def test_the_stream_is_a_textbook_range_code_with_exactly_our_frequencies(gaussian):
@@ -347,73 +312,3 @@ def test_models_are_cached_and_go_with_their_tables():
     before = len(range_coder._MODELS)
     del tables
     assert len(range_coder._MODELS) == before - 1
-
-
-# --- hostile bytes -----------------------------------------------------------------------------------
-
-
-def outcome(data, small):
-    """Decode `data` by a fixed plan: 'decoded', or 'refused' by CorruptStreamError, nothing else."""
-    decoder = RangeDecoder(data)
-    try:
-        symbols = decoder.decode(np.arange(60) % 2, small)
-        values = decoder.decode_uniform(40, 1000)
-        rows = decoder.decode_rows(np.tile([5, 0, 1], (20, 1)))
-    except CorruptStreamError as error:
-        assert "\n" not in str(error)
-        return "refused"
-    assert symbols.shape == (60,)
-    assert values.min() >= 0
-    assert values.max() < 1000
-    assert set(rows.tolist()) <= {0, 1, 2}
-    return "decoded"
-
-
-def test_random_bytes_are_decoded_or_refused(small):
-    rng = random.Random(13)
-    outcomes = [outcome(rng.randbytes(rng.randint(0, 300)), small) for _ in range(500)]
-    assert set(outcomes) == {"decoded", "refused"}
-
-
-def test_damaged_bytes_are_decoded_or_refused(small):
-    rng = random.Random(14)
-    encoder = RangeEncoder()
-    encoder.encode([rng.choice((0, 100, 5, -9999, 2**31 - 1)) for _ in range(60)], np.arange(60) % 2, small)
-    encoder.encode_uniform([rng.randrange(1000) for _ in range(40)], 1000)
-    encoder.encode_rows([0] * 20, np.tile([5, 0, 1], (20, 1)))
-    data = encoder.finish()
-    assert outcome(data, small) == "decoded"
-    for length in range(len(data)):
-        outcome(data[:length], small)
-    for _ in range(2000):
-        damaged = bytearray(data)
-        damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-        outcome(bytes(damaged), small)
-
-
-def test_an_escape_beyond_32_bits_is_refused(small):
-    """A stream made by hand: an escape of the largest class with all mantissa bits set."""
-    encoder = RangeEncoder()
-    encoder._coder.encode(np.array([2], np.int32), range_coder._model(small, 0))
-    encoder._coder.encode(np.array([33], np.int32), range_coder._ESCAPE_CLASSES)
-    encoder.encode_uniform([2**33 - 1], 2**33)
-    with pytest.raises(CorruptStreamError, match="does not fit 32 bits"):
-        RangeDecoder(encoder.finish()).decode([0], small)
-
-
-def test_a_uniform_value_beyond_its_range_is_refused():
-    """4097 values are coded as 2049 pairs, and the last pair has one value too many."""
-    encoder = RangeEncoder()
-    encoder.encode_uniform([4097], 4098)
-    with pytest.raises(CorruptStreamError, match="out of its range"):
-        RangeDecoder(encoder.finish()).decode_uniform(1, 4097)
-
-
-def test_panics_become_our_error_and_interrupts_do_not(capfd):
-    decoder = RangeDecoder(b"\x12\x34")
-    with pytest.raises(CorruptStreamError, match="no range-coder stream"):
-        decoder._decode(constriction.stream.model.Uniform(), np.array([1], np.int32))
-    assert "panicked" in capfd.readouterr().err
-    decoder._coder = Mock(**{"decode.side_effect": KeyboardInterrupt})
-    with pytest.raises(KeyboardInterrupt):
-        decoder.decode_uniform(1, 5)
