@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from bitfloor import weights
 from bitfloor.codecs import api
@@ -39,6 +40,15 @@ def photograph() -> np.ndarray:
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
+
+
+def test_the_network_stays_small(codec: MLICv2Codec, photograph: np.ndarray) -> None:
+    """5 to 10 million parameters, at most 100 thousand multiplications a pixel for encoding and decoding together."""
+    parameters = sum(p.numel() for p in codec.frozen.model.parameters())
+    with FlopCounterMode(display=False) as counter:
+        codec.decode(codec.encode(photograph, quality=50))
+    assert 5e6 <= parameters <= 10e6
+    assert 20_000 <= counter.get_total_flops() / 2 / photograph[:, :, 0].size <= 100_000
 
 
 def test_size_and_psnr_rise_with_quality(codec: MLICv2Codec, photograph: np.ndarray) -> None:
