@@ -12,7 +12,7 @@ from bench_helpers import SPEECH
 
 from bitfloor.codecs import registry
 from bitfloor.errors import UnreadableInputError, UsageError
-from bitfloor.tools.bench import own
+from bitfloor.tools.bench import codec_own
 from bitfloor.tools.bench.codec_codec2 import MODES
 from bitfloor.tools.bench.codecs import make
 from bitfloor.tools.bench.measure import Job, measure
@@ -89,7 +89,7 @@ def test_any_codec_of_the_registry_is_measured(clip: Path, monkeypatch: pytest.M
     entry = registry.CodecEntry("eightbit", 250, "sound", "nowhere:Class", ())
     monkeypatch.setattr(registry, "CODECS", (*registry.CODECS, entry))
     monkeypatch.setattr("bitfloor.load", lambda name, model: EightBit(), raising=False)
-    monkeypatch.setattr(own.OwnCodec, "fingerprint", "00")
+    monkeypatch.setattr(codec_own.OwnCodec, "fingerprint", "00")
     record = measure(Job("eightbit", 50, str(clip), "sound", ("si_sdr",), repeats=1)).record
     make.cache_clear()
     step = 1 / 127
