@@ -12,7 +12,7 @@ from bench_helpers import SPEECH
 
 from bitfloor.codecs import registry
 from bitfloor.errors import UnreadableInputError, UsageError
-from bitfloor.tools.bench import codec_own
+from bitfloor.tools.bench import codec_own, codecs
 from bitfloor.tools.bench.codec_codec2 import MODES
 from bitfloor.tools.bench.codecs import make
 from bitfloor.tools.bench.measure import Job, measure
@@ -88,6 +88,7 @@ class EightBit:
 def test_any_codec_of_the_registry_is_measured(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = registry.CodecEntry("eightbit", 250, "sound", "nowhere:Class", ())
     monkeypatch.setattr(registry, "CODECS", (*registry.CODECS, entry))
+    monkeypatch.setitem(codecs._REGISTRY, "eightbit", codec_own.OwnCodec)
     monkeypatch.setattr("bitfloor.load", lambda name, model: EightBit(), raising=False)
     monkeypatch.setattr(codec_own.OwnCodec, "fingerprint", "00")
     record = measure(Job("eightbit", 50, str(clip), "sound", ("si_sdr",), repeats=1)).record
