@@ -13,6 +13,7 @@ PATCH = 8
 PATCH_CHANNELS = 3 * PATCH * PATCH
 CELL = 16  # pixels of one cell of the latent
 CELL_SAMPLES = 3 * CELL * CELL
+GATED_LIMIT = 8.0  # photographs hardly reach it; a product in every block would let one-pixel checks overflow
 
 
 class Depthwise(nn.Conv2d):
@@ -46,7 +47,7 @@ class TokenMixing(nn.Module):
         """(B, H, W, C) to the same shape."""
         x = x + self.leave(self.spatial(F.gelu(self.enter(x))))
         value, gate = self.gate(x).chunk(2, -1)
-        return x + self.project(value * F.gelu(gate))
+        return x + self.project((value * F.gelu(gate)).clamp(-GATED_LIMIT, GATED_LIMIT))
 
 
 def unshuffle(x: Tensor, factor: int) -> Tensor:
