@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ..entropy_models.coupling import as_law, best_function, entropy, greedy_ebim
 from ..entropy_models.coupling.laws import Ints
 from ..entropy_models.coupling.sampling import WordStream, integer_masses
-from ..entropy_models.range_coder import RangeDecoder, RangeEncoder
 from ..errors import CorruptStreamError, UsageError
 from . import container
 from .base import Codec, Kind, check_quality

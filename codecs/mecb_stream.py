@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
+from ..entropy_models.coding.tables import ProbabilityTables, normalised_rows
 from ..entropy_models.coupling.laws import Ints
 from ..entropy_models.coupling.sampling import Sampler
-from ..entropy_models.range_coder import RangeDecoder, RangeEncoder
-from ..entropy_models.tables import ProbabilityTables, normalised_rows
 from ..errors import CorruptStreamError
 
 MAX_ALPHABET = 1 << 16

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bitfloor.entropy_models.tables import ProbabilityTables
+from bitfloor.entropy_models.coding.tables import ProbabilityTables
 
 TOTAL = 2**24
 

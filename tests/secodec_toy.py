@@ -7,7 +7,7 @@ import torch
 from bitfloor.codecs.secodec.frozen import new_token_model, save_frozen
 from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
 from bitfloor.codecs.secodec.residual_vq import Extraction
-from bitfloor.entropy_models.token_model import TokenModelConfig
+from bitfloor.entropy_models.tokens.token_model import TokenModelConfig
 
 CONFIG = PRESETS["tiny"]
 

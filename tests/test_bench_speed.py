@@ -46,7 +46,7 @@ def test_a_part_that_raises_is_closed() -> None:
 
 
 def test_parts_of_our_network_add_up_and_leave_no_trace(tmp_path: Path) -> None:
-    from bitfloor.entropy_models.range_coder import RangeDecoder, RangeEncoder
+    from bitfloor.entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 
     untouched = RangeEncoder.encode, RangeDecoder.decode
     codec, source, path = make("mlicv2"), picture(0, 64, 64), tmp_path / "x"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bitfloor.entropy_models.checkerboard import (
+from bitfloor.entropy_models.latent.checkerboard import (
     ANCHOR,
     ANCHOR_WINDOW,
     NON_ANCHOR,

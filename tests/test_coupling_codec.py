@@ -12,9 +12,9 @@ import bitfloor
 from bitfloor.codecs import container
 from bitfloor.codecs.mecb import MECBCodec
 from bitfloor.codecs.mecb_stream import CHUNK, Design, write_design
+from bitfloor.entropy_models.coding.range_coder import RangeEncoder
 from bitfloor.entropy_models.coupling import entropy
 from bitfloor.entropy_models.coupling.sampling import Sampler, WordStream, integer_masses
-from bitfloor.entropy_models.range_coder import RangeEncoder
 from bitfloor.errors import CorruptStreamError, UsageError
 
 CODEC = MECBCodec()
@@ -56,7 +56,7 @@ def chi_square_p(counts, law):
 def design_bytes(data):
     """Bytes of the file that are not labels: all around the payload, and the two laws coded alone."""
     from bitfloor.codecs.mecb_stream import read_design
-    from bitfloor.entropy_models.range_coder import RangeDecoder
+    from bitfloor.entropy_models.coding.range_coder import RangeDecoder
 
     file = container.unpack(data)
     coder = RangeEncoder()
@@ -246,7 +246,7 @@ def test_headers_that_cannot_be(fields):
 
 def test_design_survives_the_stream_for_any_function():
     from bitfloor.codecs.mecb_stream import read_design
-    from bitfloor.entropy_models.range_coder import RangeDecoder
+    from bitfloor.entropy_models.coding.range_coder import RangeDecoder
 
     rng = np.random.default_rng(6)
     for _ in range(100):

@@ -15,8 +15,8 @@ import pytest
 import torch
 from scipy import stats
 
-from bitfloor.entropy_models.factorized import LIKELIHOOD_FLOOR, FactorizedPrior
-from bitfloor.entropy_models.gaussian import (
+from bitfloor.entropy_models.latent.factorized import LIKELIHOOD_FLOOR, FactorizedPrior
+from bitfloor.entropy_models.latent.gaussian import (
     LOG_SCALE_HIGH,
     LOG_SCALE_LOW,
     SCALE_COUNT,

@@ -17,7 +17,7 @@ from bitfloor.codecs.mlicv2.codec import MLICv2Codec
 from bitfloor.codecs.mlicv2.frozen import FrozenMLICv2, freeze_tensors, save_frozen
 from bitfloor.codecs.mlicv2.quality import POSITIONS, interpolate, position_of, quality_of
 from bitfloor.codecs.mlicv2.transforms import shuffle, unshuffle
-from bitfloor.entropy_models.range_coder import RangeEncoder
+from bitfloor.entropy_models.coding.range_coder import RangeEncoder
 from bitfloor.errors import CorruptStreamError, ModelError
 
 

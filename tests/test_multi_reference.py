@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from bitfloor.entropy_models.attention import LinearAttention
-from bitfloor.entropy_models.checkerboard import ANCHOR, pack
-from bitfloor.entropy_models.multi_reference import MultiReferenceModel, QualityState
+from bitfloor.entropy_models.latent.attention import LinearAttention
+from bitfloor.entropy_models.latent.checkerboard import ANCHOR, pack
+from bitfloor.entropy_models.latent.context_model import MultiReferenceModel, QualityState
 
 GROUPS, HYPER, QUALITY = (4, 4, 8), 12, 6
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from range_coder_helpers import TOTAL, TextbookDecoder, small_tables
 
-from bitfloor.entropy_models import range_coder
-from bitfloor.entropy_models.range_coder import RangeDecoder, RangeEncoder
-from bitfloor.entropy_models.tables import (
+from bitfloor.entropy_models.coding import range_coder
+from bitfloor.entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
+from bitfloor.entropy_models.coding.tables import (
     SCALES,
     ProbabilityTables,
     gaussian_tables,

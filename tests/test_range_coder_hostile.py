@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from range_coder_helpers import small_tables
 
-from bitfloor.entropy_models import range_coder
-from bitfloor.entropy_models.range_coder import RangeDecoder, RangeEncoder
+from bitfloor.entropy_models.coding import range_coder
+from bitfloor.entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from bitfloor.errors import CorruptStreamError
 
 

@@ -7,8 +7,8 @@ import torch
 from bitfloor.codecs.secodec.rate_distortion import PricedChoice, choose_codes, choose_in_training
 from bitfloor.codecs.secodec.residual_vq import Extraction, ResidualQuantiser
 from bitfloor.entropy_models.exact.layers import freeze
-from bitfloor.entropy_models.token_coding import BLOCK_STEPS, encode_tokens
-from bitfloor.entropy_models.token_model import TokenModel, TokenModelConfig
+from bitfloor.entropy_models.tokens.token_coding import BLOCK_STEPS, encode_tokens
+from bitfloor.entropy_models.tokens.token_model import TokenModel, TokenModelConfig
 
 DIM, LAYERS, FRAMES = 6, 3, 2 * BLOCK_STEPS + 9
 

@@ -13,7 +13,7 @@ from bitfloor.codecs.secodec.frozen import save_frozen
 from bitfloor.codecs.secodec.model import PRESETS
 from bitfloor.codecs.secodec.residual_vq import Extraction
 from bitfloor.codecs.sound import Sound
-from bitfloor.entropy_models.token_model import TokenModelConfig
+from bitfloor.entropy_models.tokens.token_model import TokenModelConfig
 from bitfloor.errors import ModelError, UsageError
 from bitfloor.tools.training.export_secodec import STAGES, export_secodec, load_network
 from bitfloor.tools.training.loop import Budget, Trainer

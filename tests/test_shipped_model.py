@@ -19,8 +19,8 @@ from bitfloor.codecs.mlicv2.frozen import ENTROPY_MODULES
 from bitfloor.codecs.mlicv2.model import MLICv2
 from bitfloor.codecs.mlicv2.quality import position_of, state_between
 from bitfloor.codecs.picture_files import read_picture
-from bitfloor.entropy_models.gaussian import bounded_scales, gaussian_likelihood
-from bitfloor.entropy_models.range_coder import RangeEncoder
+from bitfloor.entropy_models.coding.range_coder import RangeEncoder
+from bitfloor.entropy_models.latent.gaussian import bounded_scales, gaussian_likelihood
 from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
 
 QUALITIES = (1, 20, 40, 60, 80, 100)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 from scipy import stats
 
-from bitfloor.entropy_models import escape
-from bitfloor.entropy_models.tables import (
+from bitfloor.entropy_models.coding import escape
+from bitfloor.entropy_models.coding.tables import (
     OFFSET_MAX,
     ROW_SUM_MAX,
     SCALES,
@@ -280,5 +280,5 @@ def test_rows_that_are_no_frequencies_are_refused(rows):
 
 
 def test_tables_import_no_torch():
-    code = "import sys, bitfloor.entropy_models.tables; sys.exit('torch' in sys.modules)"
+    code = "import sys, bitfloor.entropy_models.coding.tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from bitfloor.entropy_models.exact.frequencies import frequencies, halvings
 from bitfloor.entropy_models.exact.layers import freeze
-from bitfloor.entropy_models.token_coding import (
+from bitfloor.entropy_models.tokens.token_coding import (
     BLOCK_STEPS,
     decode_tokens,
     encode_tokens,
     sample_tokens,
 )
-from bitfloor.entropy_models.token_model import TokenModel, TokenModelConfig, delay, undelay
-from bitfloor.entropy_models.token_steps import StepByStep
+from bitfloor.entropy_models.tokens.token_model import TokenModel, TokenModelConfig, delay, undelay
+from bitfloor.entropy_models.tokens.token_steps import StepByStep
 from bitfloor.errors import CorruptStreamError, UsageError
 
 CONFIG = TokenModelConfig(layers=3, codes=40, embedding=8, width=16, dilations=(1, 2))

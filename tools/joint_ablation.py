@@ -22,9 +22,9 @@ import torch
 from ..codecs.secodec.frames import pad_to_frames
 from ..codecs.secodec.model import PRESETS, SECodecNetwork
 from ..codecs.sound import Sound
-from ..entropy_models.range_coder import RangeEncoder
+from ..entropy_models.coding.range_coder import RangeEncoder
+from ..entropy_models.coding.tables import tables_from_pmfs
 from ..entropy_models.structural import Rule
-from ..entropy_models.tables import tables_from_pmfs
 from .bench.sound_metrics import choose_sound_metrics, measure_sound
 from .bench.sounds import SOUND_SUFFIXES, read_sound
 from .training.export_secodec import load_network

@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ...entropy_models.checkerboard import ANCHOR_WINDOW
+from ...entropy_models.latent.checkerboard import ANCHOR_WINDOW
 from ...errors import ModelError
 from .model import MLICv2
 from .quality import GAIN_HIGH, LAMBDA_HIGH, POSITIONS

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ... import weights
-from ...entropy_models.coders import SYMBOL_LIMIT, DecodingCoder, EncodingCoder
+from ...entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ...entropy_models.exact.grid import ACTIVATION_BITS
-from ...entropy_models.multi_reference import SymbolCoder
-from ...entropy_models.range_coder import RangeDecoder, RangeEncoder
+from ...entropy_models.latent.context_model import SymbolCoder
+from ...entropy_models.latent.symbol_coders import SYMBOL_LIMIT, DecodingCoder, EncodingCoder
 from ...errors import CorruptStreamError, ModelError, UsageError
 from ..base import PictureCodec
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents

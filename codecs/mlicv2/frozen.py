@@ -19,10 +19,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ...entropy_models.coding.tables import ProbabilityTables, gaussian_tables, tables_from_pmfs
 from ...entropy_models.exact.layers import FreezeError, freeze
-from ...entropy_models.gaussian import SCALE_COUNT, coded_scales
-from ...entropy_models.multi_reference import QualityState
-from ...entropy_models.tables import ProbabilityTables, gaussian_tables, tables_from_pmfs
+from ...entropy_models.latent.context_model import QualityState
+from ...entropy_models.latent.gaussian import SCALE_COUNT, coded_scales
 from ...errors import ModelError
 from ..model_file import below, fingerprint_of, read_model
 from .model import MLICv2, MLICv2Config

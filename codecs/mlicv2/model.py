@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from ...entropy_models.checkerboard import pack
-from ...entropy_models.factorized import FactorizedPrior
-from ...entropy_models.gaussian import bounded_scales, gaussian_likelihood
-from ...entropy_models.multi_reference import MultiReferenceModel
+from ...entropy_models.latent.checkerboard import pack
+from ...entropy_models.latent.context_model import MultiReferenceModel
+from ...entropy_models.latent.factorized import FactorizedPrior
+from ...entropy_models.latent.gaussian import bounded_scales, gaussian_likelihood
 from .hyper import HyperAnalysis, HyperSynthesis
 from .quality import QualityNodes, interpolate
 from .transforms import Analysis, Synthesis

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...entropy_models.exact.grid import snap
-from ...entropy_models.multi_reference import QualityState
+from ...entropy_models.latent.context_model import QualityState
 
 NODES = 8
 STEPS = 64  # positions between two nodes

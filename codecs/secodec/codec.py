@@ -10,7 +10,7 @@ import torch
 
 from ... import weights
 from ...entropy_models.structural.quantiser import Rule, check_rule
-from ...entropy_models.token_coding import decode_tokens, encode_tokens
+from ...entropy_models.tokens.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError, UsageError
 from ..base import Codec, Kind, check_quality
 from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents

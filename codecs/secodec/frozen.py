@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...entropy_models.exact.layers import FreezeError, freeze
-from ...entropy_models.token_model import TokenModel, TokenModelConfig
+from ...entropy_models.tokens.token_model import TokenModel, TokenModelConfig
 from ...errors import ModelError
 from ..model_file import below, fingerprint_of, read_model
 from .model import SECodecConfig, SECodecNetwork

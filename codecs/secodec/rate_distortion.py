@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...entropy_models.token_coding import BLOCK_STEPS, walk
-from ...entropy_models.token_model import TokenModel, delay
+from ...entropy_models.tokens.token_coding import BLOCK_STEPS, walk
+from ...entropy_models.tokens.token_model import TokenModel, delay
 from .residual_vq import ResidualQuantiser
 
 _LEAST_SHARE = 2.0**-24  # that the range coder gives a token

@@ -79,7 +79,7 @@ def _hooked(module: Any, clock: Clock, part: str) -> Iterator[None]:
 
 
 def _own_coder() -> list[tuple[Any, str]]:
-    from ...entropy_models.range_coder import RangeDecoder, RangeEncoder
+    from ...entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 
     return [(RangeEncoder, "encode"), (RangeEncoder, "finish"), (RangeDecoder, "decode")]
 

@@ -34,7 +34,7 @@ def command(
     from ...codecs.secodec.codec import open_speech_codec
     from ...codecs.secodec.token_files import read_tokens
     from ...codecs.sound import write_sound
-    from ...entropy_models.token_coding import sample_tokens
+    from ...entropy_models.tokens.token_coding import sample_tokens
 
     codec = open_speech_codec(data, model)
     with naming(prompt):

@@ -15,7 +15,7 @@ from ...codecs.secodec.frozen import new_token_model
 from ...codecs.secodec.model import SECodecNetwork
 from ...codecs.secodec.rate_distortion import choose_in_training
 from ...entropy_models.structural import Rule
-from ...entropy_models.token_model import TokenModelConfig
+from ...entropy_models.tokens.token_model import TokenModelConfig
 from .speech import Utterance, find_speech, load_waveform, split_speakers, to_float
 
 CHOICES = (0.3, 0.65)  # shares of the run at which codes are chosen anew

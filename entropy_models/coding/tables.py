@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ModelError
+from ...errors import ModelError
 from . import escape
 from .precision import TOTAL
 

@@ -19,7 +19,7 @@ import constriction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import CorruptStreamError
+from ...errors import CorruptStreamError
 from . import escape
 from .tables import ProbabilityTables, group_by_index, normalised_rows
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .exact.frequencies import FREQUENCY_BITS, halvings
-from .exact.functions import table
-from .exact.grid import ACTIVATION_BITS, ACTIVATION_LIMIT, GRID_SHIFT
-from .exact.layers import ExactLinear
+from ..exact.frequencies import FREQUENCY_BITS, halvings
+from ..exact.functions import table
+from ..exact.grid import ACTIVATION_BITS, ACTIVATION_LIMIT, GRID_SHIFT
+from ..exact.layers import ExactLinear
 from .token_model import UNUSED, CausalBlock, TokenModel
 
 _POINTS = 2**ACTIVATION_BITS

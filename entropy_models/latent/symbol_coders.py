@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import CorruptStreamError
+from ...errors import CorruptStreamError
+from ..coding.range_coder import RangeDecoder, RangeEncoder
+from ..coding.tables import ProbabilityTables
 from .checkerboard import pack
 from .gaussian import scale_index
-from .range_coder import RangeDecoder, RangeEncoder
-from .tables import ProbabilityTables
 
 SYMBOL_LIMIT = 2**13  # keeps y_hat inside the range in which the entropy path is exact
 

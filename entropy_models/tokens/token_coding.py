@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import CorruptStreamError, UsageError
-from .exact.frequencies import frequencies
-from .range_coder import RangeDecoder, RangeEncoder
+from ...errors import CorruptStreamError, UsageError
+from ..coding.range_coder import RangeDecoder, RangeEncoder
+from ..exact.frequencies import frequencies
 from .token_model import TokenModel, delay, undelay
 from .token_steps import StepByStep
 

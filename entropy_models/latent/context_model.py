@@ -17,11 +17,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ..exact.functions import gelu, softmax, tanh
+from ..exact.grid import snap
+from ..exact.layers import ExactLinear
 from .attention import LinearAttention
 from .checkerboard import ANCHOR, ANCHOR_WINDOW, NON_ANCHOR, SQUARE_WINDOW, merge, neighbours, pack, unpack
-from .exact.functions import gelu, softmax, tanh
-from .exact.grid import snap
-from .exact.layers import ExactLinear
 
 LATENT_LIMIT = 4096.0  # in the gained domain and out of it
 

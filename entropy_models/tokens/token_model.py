@@ -25,10 +25,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import UsageError
-from .exact.functions import gelu
-from .exact.grid import is_exact, snap
-from .exact.layers import ExactLinear
+from ...errors import UsageError
+from ..exact.functions import gelu
+from ..exact.grid import is_exact, snap
+from ..exact.layers import ExactLinear
 
 UNUSED = -100.0  # log2 frequency of a code that a layer does not have
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .exact.functions import exp, softmax
-from .exact.grid import snap
-from .exact.layers import ExactLinear
+from ..exact.functions import exp, softmax
+from ..exact.grid import snap
+from ..exact.layers import ExactLinear
 
 
 class LinearAttention(nn.Module):
