@@ -22,7 +22,7 @@ from ..errors import CorruptStreamError
 
 # The first byte is no ASCII and no start of a UTF-8 character, so that no text file can carry it.
 MAGIC = b"\x8aBFL"
-VERSION = 1
+VERSION = 2
 FINGERPRINT_SIZE = 4
 LATENTS_CHECK_SIZE = 3
 CRC_SIZE = 4
@@ -189,7 +189,12 @@ def _check_outside(data: bytes) -> None:
     if zlib.crc32(data[:-CRC_SIZE]) != int.from_bytes(data[-CRC_SIZE:], "little"):
         raise CorruptStreamError(f"the file is damaged, cut or followed by other data (wrong CRC); {_MEND}")
     version = data[len(MAGIC)]
-    if version != VERSION:
+    if version < VERSION:
+        raise CorruptStreamError(
+            f"the file has format version {version}, which this bitfloor no longer reads (it reads version {VERSION}): "
+            "encode the original again, or decode the file with the bitfloor that made it"
+        )
+    if version > VERSION:
         raise CorruptStreamError(
             f"the file has format version {version}, this bitfloor reads version {VERSION}: upgrade bitfloor"
         )

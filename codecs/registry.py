@@ -46,7 +46,7 @@ CODECS = (
         3,
         "sound",
         "bitfloor.codecs.secodec.codec:SECodecCodec",
-        ("rate", "samples", "layers"),
+        ("rate", "samples", "layers", "gain"),
     ),
     CodecEntry(
         "mecb",

@@ -29,15 +29,15 @@ SECTIONS = {Section.ICC: b"profile", Section.ALPHA: b"\x00\x01"}
 HEADER = Header(1, b"\xde\xad\xbe\xef", (768, 512, 101), SECTIONS)
 PAYLOAD = bytes(range(40))
 
-# Version 1 for ever: this file must stay readable, and be what `pack` makes of its parts.
+# Version 2 for ever: this file must stay readable, and be what `pack` makes of its parts.
 GOLDEN = bytes.fromhex(
-    "8a42464c" "01" "01" "deadbeef" "32"
+    "8a42464c" "02" "01" "deadbeef" "32"
     "8006" "8004" "65"
     "01" "02" "0001"
     "02" "07" "70726f66696c65"
     "e4a1d6"
     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f2021222324252627"
-    "fdadc11b"
+    "9b0587b4"
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def with_crc(body: bytes) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def crafted(tail: bytes, counts: int, version: int = 1, codec_id: int = 1) -> bytes:
+def crafted(tail: bytes, counts: int, version: int = 2, codec_id: int = 1) -> bytes:
     """A file whose CRC holds, with anything after the counts."""
     return with_crc(b"\x8aBFL" + bytes((version, codec_id)) + b"abcd" + bytes((counts,)) + tail)
 
@@ -164,7 +164,7 @@ def test_random_damage_is_refused():
 def test_random_files_are_refused():
     rng = random.Random(2)
     for number in range(500):
-        start = b"\x8aBFL\x01\x01" if number % 2 else b""
+        start = b"\x8aBFL\x02\x01" if number % 2 else b""
         refused(start + rng.randbytes(rng.randint(0, 400)))
 
 
@@ -195,7 +195,8 @@ def test_trailing_bytes_are_refused(extra):
     [
         (b"", "empty"),
         (b"\x89PNG\r\n\x1a\n" + bytes(60), "not a bitfloor file"),
-        (crafted(bytes(3), 0x00, version=2), "version 2.*upgrade"),
+        (crafted(bytes(3), 0x00, version=3), "version 3.*upgrade"),
+        (crafted(bytes(3), 0x00, version=1), "version 1, which .*again"),
         (crafted(bytes(3), 0x00, codec_id=0), "codec 0"),
         (crafted(b"\x01\xff\xff\xff\xff\x0f" + bytes(9), 0x01), "4294967295 bytes"),
         (crafted(b"\x01\x04" + bytes(6), 0x01), "4 bytes"),

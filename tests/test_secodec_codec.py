@@ -17,6 +17,7 @@ from bitfloor.codecs.secodec.chunks import (
 )
 from bitfloor.codecs.secodec.codec import SECodecCodec, frame_count
 from bitfloor.codecs.secodec.frozen import FrozenSECodec, new_token_model, save_frozen
+from bitfloor.codecs.secodec.level import factor
 from bitfloor.codecs.secodec.model import SECodecNetwork
 from bitfloor.codecs.sound import Sound
 from bitfloor.errors import CorruptStreamError, ModelError, UsageError
@@ -53,19 +54,21 @@ def test_the_file_holds_the_tokens(codec, quality):
     data = codec.encode(sound, quality=quality)
     layers = {1: 1, 50: 2, 100: 3}[quality]
     assert codec.layers_of(quality) == layers
-    tokens = codec.tokens(sound, layers)
-    assert tokens.shape == (29, layers)
-    np.testing.assert_array_equal(codec.decode_tokens(data), tokens)
-    np.testing.assert_array_equal(codec.decode(data)[0], codec.synthesise(tokens).samples[:9000])
+    found = codec.analyse(sound, layers)
+    assert found.codes.shape == (29, layers)
+    np.testing.assert_array_equal(codec.decode_tokens(data), found.codes)
+    np.testing.assert_array_equal(codec.tokens(sound, layers), found.codes)
+    np.testing.assert_array_equal(codec.decode(data)[0], codec.synthesise(found.codes, found.gain).samples[:9000])
 
 
 def test_the_file_is_what_the_network_makes(codec):
     samples = noise(3200)
     layers = torch.tensor([3])
     with torch.no_grad():
-        whole = codec.network(torch.from_numpy(samples)[None], layers)
+        loudness = np.float32(factor(codec.analyse((samples, 16_000)).gain))
+        whole = codec.network(torch.from_numpy(samples / loudness)[None], layers)
     decoded, _ = codec.decode(codec.encode((samples, 16_000), quality=100, rule="nearest"))
-    np.testing.assert_allclose(decoded, whole.waveform[0], atol=1e-5)
+    np.testing.assert_allclose(decoded, loudness * whole.waveform[0].numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,11 @@ def test_damage_is_noticed(codec):
 
 
 @pytest.mark.parametrize(
-    "fields", [(16_000, 0, 1), (16_000, 2**32 - 1, 1), (0, 9, 1), (16_000, 9, 4), (16_000, 9, 0), (9,)]
+    "fields",
+    [
+        (16_000, 0, 1, 0), (16_000, 2**32 - 1, 1, 0), (0, 9, 1, 0), (16_000, 9, 4, 0), (16_000, 9, 0, 0), (9,),
+        (16_000, 9, 1), (16_000, 9, 1, 1000),
+    ],
 )
 def test_headers_that_cannot_be(codec, fields):
     container = unpack(codec.encode((noise(900), 16_000)))

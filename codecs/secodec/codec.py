@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -17,6 +18,7 @@ from ..container import MAGIC, Container, Header, latents_check, pack, unpack, v
 from ..sound import MAX_SECONDS, RATES, Sound, as_sound
 from .chunks import decode_chunks, encode_chunks
 from .frozen import FrozenSECodec
+from .level import active_level, factor, from_field, gain_of, to_field
 from .model import SECodecNetwork
 from .rate_distortion import choose_codes
 from .spectrum import SAMPLE_RATE
@@ -26,11 +28,30 @@ CHEAPEST = "rate-distortion"  # the rule that weighs nearness against bits
 RULES = (CHEAPEST, *get_args(Rule))
 
 
+@dataclass(frozen=True)
+class Analysed:
+    """A sound as codes (F, L) int64, 50 frames a second, and as the `gain` in steps of `level.STEP`."""
+
+    codes: np.ndarray
+    gain: int
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """A speech file's header: rate in Hz and samples of the sound that was encoded, layers, gain."""
+
+    rate: int
+    length: int
+    layers: int
+    gain: int
+
+
 class SECodecCodec(Codec):
     """One network for every rate; see `bitfloor.load`.
 
-    Header fields: rate in Hz and samples of the sound that was encoded, layers. Quality 1..100 runs evenly over the
-    layers of the quantiser. What comes back has the length and the rate of what was given, in one channel.
+    A file holds tokens, and the gain between the level at which the network codes and the sound's. Quality 1..100 runs
+    evenly over the layers of the quantiser. What comes back has the length and the rate of what was given, in one
+    channel.
     """
 
     name: ClassVar[str] = "secodec"
@@ -73,9 +94,10 @@ class SECodecCodec(Codec):
         """
         layers = self.layers_of(quality)
         sound = as_sound(source)
-        tokens = self.tokens(sound, layers, rule)
-        header = Header(CODEC_ID, self.frozen.fingerprint, (sound.rate, sound.samples.size, layers))
-        return pack(header, encode_tokens(self.frozen.tokens, tokens), latents_check([tokens]))
+        found = self.analyse(sound, layers, rule)
+        fields = (sound.rate, sound.samples.size, layers, to_field(found.gain))
+        header = Header(CODEC_ID, self.frozen.fingerprint, fields)
+        return pack(header, encode_tokens(self.frozen.tokens, found.codes), latents_check([found.codes]))
 
     def decode(self, data: bytes) -> tuple[np.ndarray, int]:
         """Samples (T,) float32 and the rate of what was encoded.
@@ -84,14 +106,18 @@ class SECodecCodec(Codec):
             CorruptStreamError: for damaged data.
         """
         container = unpack(data)
-        rate, length, _ = self._fields(container)
-        sound = self.synthesise(self._tokens_in(container))
-        whole = sound.at(rate, length)
+        fields = self._fields(container)
+        sound = self.synthesise(self._tokens_in(container), fields.gain)
+        whole = sound.at(fields.rate, fields.length)
         return whole.samples, whole.rate
 
-    @torch.inference_mode()
     def tokens(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> np.ndarray:
-        """Codes (F, layers) int64 of a sound, 50 frames a second; all layers when None. `rule` as in `encode`.
+        """The codes alone of `analyse`: what is said and how it sounds, not how loud."""
+        return self.analyse(source, layers, rule).codes
+
+    @torch.inference_mode()
+    def analyse(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> Analysed:
+        """Codes and gain of a sound; all layers when None. `rule` as in `encode`.
 
         Raises:
             UsageError: as `encode`.
@@ -101,24 +127,27 @@ class SECodecCodec(Codec):
         distance = check_rule("nearest" if rule == CHEAPEST else rule)
         sound = as_sound(source)
         frames = frame_count(sound.samples.size, sound.rate, self.network.config.hop)
-        waveform = torch.from_numpy(sound.at(SAMPLE_RATE, frames * self.network.config.hop).samples)
+        samples = sound.at(SAMPLE_RATE, frames * self.network.config.hop).samples
+        gain = gain_of(active_level(np.square(samples.reshape(frames, -1), dtype=np.float64).mean(axis=1)))
+        waveform = torch.from_numpy(samples / np.float32(factor(gain)))
         active = torch.tensor([layers or self.network.config.layers])
         latents = list(encode_chunks(self.network, waveform))
         quantise = self.network.quantiser
         codes = torch.cat([quantise(part[None], active, distance).codes[0, :, : int(active)] for part in latents])
         if rule == CHEAPEST:
-            return choose_codes(self.frozen.tokens, quantise, torch.cat(latents), codes)
-        return codes.numpy()
+            return Analysed(choose_codes(self.frozen.tokens, quantise, torch.cat(latents), codes), gain)
+        return Analysed(codes.numpy(), gain)
 
     @torch.inference_mode()
-    def synthesise(self, tokens: np.ndarray) -> Sound:
-        """The sound (F * hop samples, 16 kHz) of codes (F, L), L at most the codec's layers.
+    def synthesise(self, tokens: np.ndarray, gain: int = 0) -> Sound:
+        """The sound (F * hop samples, 16 kHz) of codes (F, L), L at most the codec's layers, at `Analysed.gain`.
 
         Raises:
             UsageError: for a code that its layer does not have.
         """
         latents = self.network.quantiser.decode(torch.from_numpy(tokens)[None])[0]
-        return Sound(torch.cat(list(decode_chunks(self.network, latents))).numpy(), SAMPLE_RATE)
+        samples = torch.cat(list(decode_chunks(self.network, latents))).numpy()
+        return Sound(samples * np.float32(factor(gain)), SAMPLE_RATE)
 
     def decode_tokens(self, data: bytes) -> np.ndarray:
         """Codes (F, L) int64 in a file: what the check value covers, equal on every machine.
@@ -129,27 +158,27 @@ class SECodecCodec(Codec):
         return self._tokens_in(unpack(data))
 
     def _tokens_in(self, container: Container) -> np.ndarray:
-        rate, length, layers = self._fields(container)
-        frames = frame_count(length, rate, self.network.config.hop)
-        tokens = decode_tokens(self.frozen.tokens, frames, layers, container.payload)
+        fields = self._fields(container)
+        frames = frame_count(fields.length, fields.rate, self.network.config.hop)
+        tokens = decode_tokens(self.frozen.tokens, frames, fields.layers, container.payload)
         verify_latents(container.latents_check, [tokens])
         return tokens
 
-    def _fields(self, container: Container) -> tuple[int, int, int]:
-        """Rate, length and layers. Raises CorruptStreamError for what `encode` does not write."""
+    def _fields(self, container: Container) -> _Fields:
+        """Raises CorruptStreamError for what `encode` does not write."""
         header = container.header
-        if header.codec_id != CODEC_ID or len(header.fields) != 3:
+        if header.codec_id != CODEC_ID or len(header.fields) != 4:
             raise CorruptStreamError("this is no speech file of bitfloor")
         if header.fingerprint != self.frozen.fingerprint:
             raise ModelError(f"the file needs model {header.fingerprint.hex()}, not {self.frozen.fingerprint.hex()}")
-        rate, length, layers = header.fields
+        rate, length, layers, gain = header.fields
         if not (
             RATES[0] <= rate <= RATES[1]
             and 1 <= length <= MAX_SECONDS * rate
             and 1 <= layers <= self.network.config.layers
         ):
             raise CorruptStreamError(f"a header of {length} samples at {rate} Hz in {layers} layers cannot be")
-        return rate, length, layers
+        return _Fields(rate, length, layers, from_field(gain))
 
 
 def open_speech_codec(data: bytes, model: str | None = None) -> SECodecCodec:
