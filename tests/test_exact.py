@@ -7,15 +7,10 @@ import pytest
 import torch
 from scipy import special
 
-from bitfloor.entropy_models.exact import functions
-from bitfloor.entropy_models.exact.grid import snap
-from bitfloor.entropy_models.exact.layers import (
-    ExactDepthwise,
-    ExactLinear,
-    FreezeError,
-    freeze,
-    single_precision_is_exact,
-)
+from bitfloor.entropy_models.exact import backend, functions
+from bitfloor.entropy_models.exact.backend import single_precision_is_exact
+from bitfloor.entropy_models.exact.grid import Grid, divide, float32_path, is_exact, snap, snap_
+from bitfloor.entropy_models.exact.layers import ExactDepthwise, ExactLinear, FreezeError, freeze
 
 
 def frozen_linear(inputs: int, outputs: int, seed: int = 0) -> ExactLinear:
@@ -72,9 +67,9 @@ def test_depthwise_is_a_convolution() -> None:
     layer.bias.data.normal_()
     layer.double().freeze()
     x = snap(torch.randn(2, 8, 10, 6, dtype=torch.float64) * 5)
-    expected = torch.nn.functional.conv2d(
-        x.permute(0, 3, 1, 2), layer.weight, layer.bias, padding=1, groups=6
-    ).permute(0, 2, 3, 1)
+    expected = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), layer.weight, layer.bias, padding=1, groups=6).permute(
+        0, 2, 3, 1
+    )
     assert torch.equal(layer(x), expected)
 
 
@@ -88,10 +83,69 @@ def test_a_layer_outside_its_bound_refuses_to_freeze() -> None:
         layer.freeze()
 
 
+def test_the_module_that_cannot_be_frozen_is_named() -> None:
+    module = torch.nn.ModuleDict({"a": ExactLinear(3, 2), "b": ExactLinear(3, 2)})
+    module["b"].weight.data.fill_(1e12)
+    with pytest.raises(FreezeError, match=r"^b: partial sums"):
+        freeze(module)
+    lone = torch.nn.Module()
+    lone.shift = torch.nn.Parameter(torch.tensor([float("inf")]))
+    with pytest.raises(FreezeError, match=r"^shift: .*finite"):
+        freeze(lone)
+
+
+def test_exact_numbers_before_freezing_are_refused() -> None:
+    with pytest.raises(FreezeError, match="not been frozen"):
+        ExactLinear(3, 2).double()(torch.zeros(1, 3, dtype=torch.float64))
+
+
+def test_loading_weights_asks_for_a_new_proof() -> None:
+    layer = frozen_linear(4, 2)
+    layer.load_state_dict(ExactLinear(4, 2).state_dict())
+    with pytest.raises(FreezeError, match="not been frozen"):
+        layer(torch.zeros(1, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("bits", "limit"), [(10, 64.0), (10, 4096.0), (12, 4096.0), (14, 1.0), (-2, 512.0)])
+def test_snapping_rounds_correctly_in_both_types(dtype: torch.dtype, bits: int, limit: float) -> None:
+    torch.manual_seed(0)
+    x = torch.cat((torch.randn(5000) * limit / 3, torch.tensor([limit, -limit, 2 * limit, 0.5, 1.5, 2.5, -0.5])))
+    x = torch.cat((x, (torch.arange(-300, 300) + 0.5) * 2.0**-bits)).to(dtype)
+    expected = np.clip(np.rint(np.clip(x.double().numpy(), -limit, limit) * 2.0**bits) / 2.0**bits, -limit, limit)
+    with float32_path():
+        assert np.array_equal(snap(x, bits, limit).double().numpy(), expected)
+        y = x.clone()
+        assert snap_(y, bits, limit).data_ptr() == y.data_ptr()
+        assert np.array_equal(y.double().numpy(), expected)
+
+
+def test_float32_is_exact_only_inside_its_path() -> None:
+    x = torch.full((2,), 0.3)
+    with float32_path():
+        assert is_exact(x) and snap(x).tolist() == [307 / 1024] * 2
+    assert not is_exact(x) and torch.equal(snap_(x), torch.full((2,), 0.3))
+
+
+def test_division_is_correctly_rounded() -> None:
+    x = torch.randint(-(2**30), 2**30, (1000,), dtype=torch.float64)
+    assert divide(x, 7).tolist() == [v / 7 for v in x.tolist()]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 8, 12, 16, 24, 32, 48, 64, 16384, 1536])
+def test_roots_are_correctly_rounded(number: int) -> None:
+    from decimal import Decimal, localcontext
+
+    with localcontext() as context:
+        context.prec = 60
+        assert functions.root(number) == float(Decimal(number).sqrt())
+        assert functions.inverse_root(number) == float((Decimal(1.0 / number)).sqrt())
+
+
 def test_a_layer_with_small_sums_runs_in_single_precision_with_the_same_result() -> None:
     torch.manual_seed(2)
     layer = ExactLinear(30, 8)
-    layer.activation_bits, layer.activation_limit, layer.weight_bits = 6, 4.0, 8
+    layer.set_grid(Grid(6, 2), 8)
     layer.double()
     double = ExactLinear(30, 8).double()
     double.load_state_dict(layer.state_dict())
@@ -114,6 +168,8 @@ def test_the_self_test_knows_full_single_precision_from_less(monkeypatch: pytest
         return plain(a, b)
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
+    backend._passes.cache_clear()
+    monkeypatch.setattr(backend, "_passes", backend._passes.__wrapped__)
     assert not single_precision_is_exact(torch.device("cpu"))
 
 
@@ -135,6 +191,7 @@ GRID = torch.arange(-20 * 1024, 20 * 1024 + 1, dtype=torch.float64) / 1024
         (functions.gelu, lambda x: x * special.ndtr(x), 2.0**-10),
         (functions.tanh, np.tanh, 2.0**-14),
         (functions.softplus, lambda x: np.logaddexp(0, x), 2.0**-14),
+        (functions.sigmoid, special.expit, 2.0**-11 + 2.0**-15),  # x / 2 is rounded before it is looked up
     ],
 )
 def test_tables_are_correctly_rounded_everywhere(ours, real, unit) -> None:  # type: ignore[no-untyped-def]
@@ -167,9 +224,33 @@ def test_softmax_and_layer_norm_do_not_depend_on_the_order() -> None:
     order = torch.randperm(40)
     assert torch.equal(functions.softmax(x)[:, order], functions.softmax(x[:, order]))
     one, zero = torch.ones(40, dtype=torch.float64), torch.zeros(40, dtype=torch.float64)
-    assert torch.equal(
-        functions.layer_norm(x, one, zero)[:, order], functions.layer_norm(x[:, order], one, zero)
-    )
+    assert torch.equal(functions.layer_norm(x, one, zero)[:, order], functions.layer_norm(x[:, order], one, zero))
+
+
+@pytest.mark.parametrize("name", ["gelu", "tanh", "sigmoid", "softplus", "exp", "exp_below"])
+def test_functions_give_the_same_in_float32(name: str) -> None:
+    x = GRID if name != "exp_below" else GRID.clamp_max(0)
+    expected = getattr(functions, name)(x)
+    with float32_path():
+        result = getattr(functions, name)(x.float())
+    assert result.dtype == torch.float32 and torch.equal(result.double(), expected)
+
+
+def test_functions_leave_their_input_alone() -> None:
+    for name in ("gelu", "tanh", "sigmoid", "softplus", "exp", "exp_below", "softmax"):
+        x = GRID.clamp_max(0).clone()
+        getattr(functions, name)(x)
+        assert torch.equal(x, GRID.clamp_max(0)), name
+
+
+def test_layer_norm_gives_the_same_in_float32() -> None:
+    torch.manual_seed(5)
+    x = snap(torch.randn(50, 300, dtype=torch.float64) * 9)
+    weight, bias = snap(torch.randn(2, 300, dtype=torch.float64))
+    with float32_path():
+        single = functions.layer_norm(x.float(), weight.float(), bias.float())
+    assert single.dtype == torch.float32
+    assert torch.equal(single.double(), functions.layer_norm(x, weight, bias))
 
 
 def test_float_inputs_use_the_ordinary_functions() -> None:

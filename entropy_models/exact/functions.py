@@ -1,11 +1,12 @@
-"""Nonlinear functions of the entropy path: the usual ones in float32, tables over the grid in float64.
+"""Nonlinear functions of the entropy path: the usual ones in training, tables over the grid where exact.
 
 A table holds the correctly rounded value at every point of the grid (`make_tables` computed them with 40 digits and
-they are part of the package), so no mathematical library of any machine takes part.
+they are part of the package), so no mathematical library of any machine takes part. Results have the type of x.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from importlib.resources import as_file, files
 
@@ -14,13 +15,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .grid import ACTIVATION_BITS, is_exact, snap
+from .grid import ACTIVATION, ACTIVATION_BITS, Grid, divide, is_exact, snap, snap_
+from .products import total
 
 POINTS = 2**ACTIVATION_BITS  # points of the grid in one unit
 VALUE_BITS = 14  # values of exp, tanh and softplus are multiples of 2^-14, those of gelu of 2^-10
 GELU_REACH, TANH_REACH, SOFTPLUS_REACH = 8, 8, 16
 EXP_LOW, EXP_HIGH = -16, 4
 KEY_LOW = -8.0  # smallest logit of an attention key
+EXP_GRID = Grid(VALUE_BITS, 6)  # e^4 is 54.6
+SHARE_GRID = Grid(VALUE_BITS, 0)  # softmax, tanh, cosines: at most 1
 
 
 @cache
@@ -36,7 +40,8 @@ def gelu(x: Tensor) -> Tensor:
     if not is_exact(x):
         return F.gelu(x)
     x = snap(x)
-    return torch.relu(x) - _read("gelu_gap", x.abs(), GELU_REACH)
+    gap = _read_even("gelu_gap", x)
+    return x.clamp_min_(0).sub_(gap)
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -44,7 +49,17 @@ def tanh(x: Tensor) -> Tensor:
     if not is_exact(x):
         return torch.tanh(x)
     x = snap(x)
-    return torch.sign(x) * _read("tanh", x.abs(), TANH_REACH)
+    values = _read_even("tanh", x)
+    return x.sign_().mul_(values)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + e^-x), any shape: (1 + tanh(x / 2)) / 2.
+
+    Multiples of 2^-15 in [0, 1], off by 2^-12 at most
+    (and a table entry's rounding), because x / 2 is rounded to the grid.
+    """
+    return torch.sigmoid(x) if not is_exact(x) else tanh(x * 0.5).add_(1).mul_(0.5)
 
 
 def softplus(x: Tensor) -> Tensor:
@@ -52,13 +67,19 @@ def softplus(x: Tensor) -> Tensor:
     if not is_exact(x):
         return F.softplus(x)
     x = snap(x)
-    return torch.relu(x) + _read("softplus_gap", x.abs(), SOFTPLUS_REACH)
+    gap = _read_even("softplus_gap", x)
+    return x.clamp_min_(0).add_(gap)
 
 
 def exp(x: Tensor) -> Tensor:
-    """e^x for logits of attention keys, any shape; the argument is held in [-8, 4]."""
+    """e^x for logits of attention keys, any shape, on `EXP_GRID`; the argument is held in [-8, 4]."""
     x = x.clamp(KEY_LOW, EXP_HIGH)
-    return _read("exp", snap(x) - EXP_LOW, EXP_HIGH - EXP_LOW) if is_exact(x) else torch.exp(x)
+    return _read_exp(snap_(x)) if is_exact(x) else torch.exp(x)
+
+
+def exp_below(x: Tensor) -> Tensor:
+    """e^x for x at most 0, any shape, on `SHARE_GRID`: numerators of a softmax, the largest of which is 1."""
+    return _read_exp(snap(x).clamp_min_(EXP_LOW)) if is_exact(x) else torch.exp(x)
 
 
 def softmax(x: Tensor) -> Tensor:
@@ -66,27 +87,51 @@ def softmax(x: Tensor) -> Tensor:
     if not is_exact(x):
         return torch.softmax(x, -1)
     x = snap(x)
-    below = (x - x.amax(-1, keepdim=True)).clamp_min(EXP_LOW)
-    weights = _read("exp", below - EXP_LOW, EXP_HIGH - EXP_LOW)
-    return snap(weights / weights.sum(-1, keepdim=True), VALUE_BITS, 1.0)
+    weights = exp_below(x.sub_(x.amax(-1, keepdim=True)))
+    return snap_(weights / total(weights, -1, SHARE_GRID), VALUE_BITS, 1.0)
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float = 2.0**-16) -> Tensor:
     """LayerNorm over the last dimension (C): exact sums, one division, one square root, the grid.
 
-    weight, bias: (C,), on the grid where x is exact. C is at most 2^13, so that the sum of squares is exact.
+    weight, bias: (C,), on the grid where x is exact. C is below 2^21, so that the sum of squares is exact. The squares
+    need more than float32 holds, so the float32 path runs this function in float64.
     """
     if not is_exact(x):
         return F.layer_norm(x, x.shape[-1:], weight, bias, epsilon)
-    x = snap(x)
+    path = x.dtype
+    x = snap(x.double())
     channels = x.shape[-1]
-    centred = snap(x - x.sum(-1, keepdim=True) / channels)
-    variance = (centred * centred).sum(-1, keepdim=True) / channels
-    return snap(snap(centred / torch.sqrt(variance + epsilon), VALUE_BITS) * weight + bias)
+    centred = snap_(x - divide(total(x, -1, ACTIVATION), channels))
+    squares = Grid(2 * ACTIVATION.bits, 2 * ACTIVATION.reach)
+    variance = divide(total(centred * centred, -1, squares), channels)
+    normal = snap_(centred / torch.sqrt(variance + epsilon), VALUE_BITS)
+    return snap_(normal.mul_(weight.double()).add_(bias.double())).to(path)
 
 
-def _read(name: str, x: Tensor, reach: int) -> Tensor:
-    """Table values at grid points x in [0, reach); the last entry stands for everything beyond."""
-    values = table(name).to(x.device)
-    index = (x * POINTS).clamp_max(len(values) - 1).to(torch.int32)
-    return values[index]
+def root(number: int) -> float:
+    """Square root of a count, correctly rounded: IEEE 754 demands it of `sqrt`, but not of a power like n ** 0.5."""
+    return math.sqrt(number)
+
+
+def inverse_root(number: int) -> float:
+    """1 / sqrt(number) by two correctly rounded operations, the scale of attention logits; see `root`."""
+    return math.sqrt(1.0 / number)
+
+
+@cache
+def _values(name: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return table(name).to(device, dtype)
+
+
+def _read_even(name: str, x: Tensor) -> Tensor:
+    """Values of an even table at grid points x; its last entry stands for everything beyond."""
+    values = _values(name, x.dtype, x.device)
+    index = (x * POINTS).to(torch.int32).abs_().clamp_max_(len(values) - 1)
+    return values.index_select(0, index.reshape(-1)).view(x.shape)
+
+
+def _read_exp(x: Tensor) -> Tensor:
+    """e^x at grid points in [-16, 4]."""
+    index = (x * POINTS).to(torch.int32).sub_(EXP_LOW * POINTS)
+    return _values("exp", x.dtype, x.device).index_select(0, index.reshape(-1)).view(x.shape)

@@ -1,14 +1,24 @@
-"""Linear and depthwise layers whose frozen results are the same on every machine."""
+"""Layers whose frozen results are the same on every machine: the base of all, linear and depthwise.
+
+Each has its own grid, which is part of the model: how finely its input is rounded and held in which range, and how
+finely every row of its weights is. `freeze` proves from the weights how large a sum can get, and by that picks float32
+or float64 for it.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .grid import ACTIVATION_BITS, ACTIVATION_LIMIT, DOUBLE_UNITS, SINGLE_UNITS, WEIGHT_BITS, is_exact, snap
+from .backend import single_precision_is_exact
+from .grid import ACTIVATION, DOUBLE_UNITS, SINGLE_UNITS, WEIGHT_BITS, Grid, is_exact, snap
+
+GRID_KEY = "grid"
 
 
 class FreezeError(ValueError):
@@ -18,112 +28,208 @@ class FreezeError(ValueError):
 class ExactLayer(nn.Module):
     """A layer with `weight` (out, ...) and `bias` (out,) that can be frozen.
 
-    Its input is held on multiples of 2^-activation_bits in [-limit, limit] and its weights on multiples of
-    2^-weight_bits. Every partial sum is then a multiple of 2^-(activation_bits + weight_bits), and the freeze
-    step proves from the weights themselves how large one can get: below 2^24 units the layer may run in
-    float32, below 2^53 in float64, beyond that it is refused.
+    Its input is held on `activation`, the grid of multiples of 2^-a up to a limit, and row r of its weights on
+    multiples of 2^-w_r. Every partial sum of output r is then a multiple of 2^-(a + w_r), and `freeze` proves from the
+    weights themselves how large one can get: below 2^24 units the layer runs in float32, below 2^53 in
+    float64, beyond that it is refused.
+
+        x --snap onto `activation`--> products and sums of `weight`, `bias` --> exact result, not rounded
+
+    A grid that is not the default one is saved with the weights as small integers, `NAME.grid`: bits and reach of the
+    activations, then the bits of the rows.
     """
 
     weight: Tensor
     bias: Tensor
-    activation_bits = ACTIVATION_BITS
-    activation_limit = ACTIVATION_LIMIT
-    weight_bits = WEIGHT_BITS
-    dtype = torch.float64
+    activation: Grid
+    weight_bits: Tensor
+    dtype: torch.dtype | None  # of the sums; None before `freeze`
+    rounding: nn.Module | None  # of the grid in the training loop, see `quantise`
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.dtype, self.rounding = None, None
+        self.set_grid()
+
+    def set_grid(self, activation: Grid = ACTIVATION, weight_bits: int | Sequence[int] | Tensor = WEIGHT_BITS) -> None:
+        """Choose the grid; `weight_bits` is one number, or one for every row.
+
+        Raises:
+            ValueError: for another number of rows.
+        """
+        bits = torch.as_tensor(weight_bits, dtype=torch.int8).cpu().flatten()
+        if bits.numel() not in (1, len(self.bias)):
+            raise ValueError(f"{bits.numel()} grids do not fit {len(self.bias)} rows of weights")
+        self.activation, self.weight_bits = activation, bits.expand(len(self.bias)).clone()
 
     def freeze(self) -> None:
-        """Snap the parameters to the grid in place and choose the arithmetic. Raises FreezeError."""
-        weight = torch.round(self.weight.data.double() * 2.0**self.weight_bits) * 2.0**-self.weight_bits
-        unit = 2.0 ** -(self.activation_bits + self.weight_bits)
+        """Snap the parameters to the grid in place and choose the arithmetic.
+
+        Raises:
+            FreezeError: where a sum may need more than 53 bits, or a weight is not finite.
+        """
+        if self.rounding is not None:
+            raise FreezeError("the grid is still in the training loop; call `quantise.settle` first")
+        steps = self.weight_steps()
+        unit = steps * self.activation.unit
+        column = steps.view(-1, *[1] * (self.weight.ndim - 1))
+        weight = torch.round(self.weight.data.double() / column) * column
         bias = torch.round(self.bias.data.double() / unit) * unit
         if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             raise FreezeError("a weight is not a finite number")
-        largest = weight.abs().flatten(1).sum(1) * self.activation_limit + bias.abs()
-        units = float(largest.max()) / unit
+        largest = weight.abs().flatten(1).sum(1) * self.activation.limit + bias.abs()
+        units = float((largest / unit).max())
         if units >= DOUBLE_UNITS:
             raise FreezeError(f"partial sums may need {math.log2(units):.1f} bits; float64 holds 53")
-        self.dtype = torch.float32 if units < SINGLE_UNITS and self._single_is_exact() else torch.float64
+        self.dtype = torch.float32 if units < SINGLE_UNITS else torch.float64
         self.weight = nn.Parameter(weight.to(self.dtype), requires_grad=False)
         self.bias = nn.Parameter(bias.to(self.dtype), requires_grad=False)
 
-    def forward(self, x: Tensor, on_grid: bool = False) -> Tensor:
-        """Apply the layer: in float32 as it is, in float64 exactly. `on_grid`: x has been snapped as an activation."""
-        if not on_grid:
-            x = snap(x, self.activation_bits, self.activation_limit)
-        if is_exact(x):
-            return self.apply_to(x.to(self.dtype)).double()
-        return self.apply_to(x)
+    def weight_steps(self) -> Tensor:
+        """2^-w_r for every row, (out,) float64."""
+        steps = [math.ldexp(1.0, -bits) for bits in self.weight_bits.tolist()]
+        return torch.tensor(steps, dtype=torch.float64, device=self.weight.device)
 
-    def apply_to(self, x: Tensor) -> Tensor:
-        """The layer's sum for an input of the weights' type."""
+    def forward(self, x: Tensor, on_grid: bool = False) -> Tensor:
+        """Apply the layer, exactly where x is exact; the result has the type of x.
+
+        Args:
+            x: the layer's input; the shape is the subclass's.
+            on_grid: x has been snapped as an activation (`grid.ACTIVATION`), or is exact on the layer's own grid.
+        """
+        if self.rounding is not None:
+            rounded, weight = self.rounding(x, self.weight)
+            return self.product(rounded, weight, self.bias)
+        if not (on_grid and self.activation.holds(ACTIVATION)):
+            x = self.activation.snap(x)
+        if not is_exact(x):
+            return self.product(x, self.weight, self.bias)
+        dtype = self._trusted_type(x.device)
+        return self.product(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype)).to(x.dtype)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The layer's sums for an input of the weights' type."""
         raise NotImplementedError
 
-    def _single_is_exact(self) -> bool:
-        """Whether this backend multiplies and adds in full float32 (no TF32, no bfloat16, no Winograd)."""
-        return single_precision_is_exact(self.weight.device)
+    def _trusted_type(self, device: torch.device) -> torch.dtype:
+        """The frozen layer's arithmetic, float64 instead of float32 where the backend rounds operands."""
+        if self.dtype is None:
+            raise FreezeError(f"{type(self).__name__} has not been frozen, so it cannot take exact numbers")
+        if self.dtype == torch.float32 and not single_precision_is_exact(device):
+            return torch.float64
+        return self.dtype
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.activation != ACTIVATION or bool((self.weight_bits != WEIGHT_BITS).any()):
+            destination[prefix + GRID_KEY] = self.grid_tensor()
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Loads the weights as they are stored, and the grid; they are to be frozen (again)."""
+        stored = state_dict.pop(prefix + GRID_KEY, None)  # torch hands over a dictionary of its own
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        self.dtype = None
+        if stored is None:
+            self.set_grid()
+        else:
+            bits, reach, *rows = (int(v) for v in stored.flatten())
+            self.set_grid(Grid(bits, reach), rows)
+
+    def grid_tensor(self) -> Tensor:
+        """The grid as a model file holds it, int8: bits and reach of activations, bits of each row (one if equal)."""
+        rows = self.weight_bits.unique() if len(self.weight_bits.unique()) == 1 else self.weight_bits
+        return torch.cat((torch.tensor([self.activation.bits, self.activation.reach], dtype=torch.int8), rows))
 
 
 class ExactLinear(ExactLayer):
-    """Linear layer over the last dimension (..., in) -> (..., out), float64 in and out where frozen."""
+    """Linear layer over the last dimension, (..., in) -> (..., out)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
         plain = nn.Linear(inputs, outputs)
-        self.weight, self.bias = plain.weight, plain.bias
+        super().__init__(plain.weight.data, plain.bias.data)
 
-    def apply_to(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | tuple[Tensor, ...], on_grid: bool = False) -> Tensor:
+        """See `ExactLayer`; several tensors stand for their concatenation over the last dimension."""
+        if isinstance(x, Tensor):
+            return super().forward(x, on_grid)
+        if not is_exact(x[0]) or self.rounding is not None:
+            return super().forward(torch.cat(x, -1), on_grid)
+        dtype = self._trusted_type(x[0].device)
+        result, start = self.bias.to(dtype), 0
+        for part in x:
+            snapped = part if on_grid and self.activation.holds(ACTIVATION) else self.activation.snap(part)
+            weight = self.weight[:, start : start + part.shape[-1]].to(dtype)
+            start += part.shape[-1]
+            result = add_product(result, snapped.to(dtype), weight)
+        return result.to(x[0].dtype)
+
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        return F.linear(x, self.weight, self.bias)
+        return F.linear(x, weight, bias)
+
+
+def add_product(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    """total + x weight^T for a bias (out,), or in place for an earlier result (..., out); x (..., in)."""
+    rows = x.reshape(-1, x.shape[-1])
+    if total.ndim == 1:
+        return torch.addmm(total, rows, weight.t()).view(*x.shape[:-1], len(weight))
+    total.view(-1, len(weight)).addmm_(rows, weight.t())
+    return total
 
 
 class ExactDepthwise(ExactLayer):
-    """3x3 depthwise convolution over (B, H, W, C), zero padding.
+    """Depthwise convolution over (B, H, W, C), k x k with k odd, zero padding, stride 1.
 
-    Frozen it is nine multiplications and additions of whole grids: few enough that no convolution library,
+    Frozen it is k^2 multiplications and additions of whole grids: few enough that no convolution library,
     whose algorithm could change between machines, is needed.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels, 1, 3, 3).uniform_(-1 / 3, 1 / 3))
-        self.bias = nn.Parameter(torch.zeros(channels))
+    def __init__(self, channels: int, kernel: int = 3) -> None:
+        if kernel % 2 == 0:
+            raise ValueError(f"a depthwise kernel of {kernel} has no centre")
+        super().__init__(
+            torch.empty(channels, 1, kernel, kernel).uniform_(-1 / kernel, 1 / kernel), torch.zeros(channels)
+        )
+        self.kernel = kernel
 
-    def apply_to(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """(B, H, W, C) to the same shape."""
-        if self.weight.requires_grad:
-            channels_first = x.permute(0, 3, 1, 2)
-            y = F.conv2d(channels_first, self.weight, self.bias, padding=1, groups=len(self.bias))
+        reach = self.kernel // 2
+        if self.dtype is None:
+            y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=reach, groups=len(bias))
             return y.permute(0, 2, 3, 1)
         h, w = x.shape[1:3]
-        padded = F.pad(x, (0, 0, 1, 1, 1, 1))
-        total = self.bias.expand(x.shape).clone()
-        for row in range(3):
-            for column in range(3):
-                total += padded[:, row : row + h, column : column + w] * self.weight[:, 0, row, column]
-        return total
+        padded = F.pad(x, (0, 0, reach, reach, reach, reach))
+        result = bias.expand(x.shape).clone()
+        for row in range(self.kernel):
+            for column in range(self.kernel):
+                # All of it is exact, so fusing the two operations changes nothing.
+                result.addcmul_(padded[:, row : row + h, column : column + w], weight[:, 0, row, column])
+        return result
 
 
-def freeze(module: nn.Module) -> None:
-    """Freeze all exact layers of a module; its other parameters are snapped as activations are."""
-    inside: set[int] = set()
-    for layer in module.modules():
-        if isinstance(layer, ExactLayer):
-            layer.freeze()
-            inside.update((id(layer.weight), id(layer.bias)))
-    for parameter in module.parameters():
-        if id(parameter) not in inside:
-            parameter.data = snap(parameter.data.double())
-            parameter.requires_grad_(False)
+def freeze(module: nn.Module, path: torch.dtype = torch.float64) -> None:
+    """Freeze all exact layers of a module; its other parameters are snapped as activations are.
 
+    Args:
+        module: trained, or loaded from a model file.
+        path: type of the tensors between the layers, float32 for a model that runs within `grid.float32_path`.
 
-def single_precision_is_exact(device: torch.device) -> bool:
-    """Self-test: float32 products of 12-bit integers, summed to just below 2^24, must come out exactly.
-
-    A backend that rounds operands to TF32 or bfloat16 loses the low bits and fails.
+    Raises:
+        FreezeError: naming the first layer that has no proof, or a lone parameter that is not finite.
     """
-    rows = torch.arange(64, device=device)[:, None]
-    columns = torch.arange(256, device=device)[None]
-    left = ((rows * 131 + columns * 37) % 255 - 127).double()
-    right = ((rows * 89 + columns * 53) % 511 - 255).double()
-    expected = left @ right.t()
-    return torch.equal((left.float() @ right.float().t()).double(), expected)
+    inside: set[int] = set()
+    for name, layer in module.named_modules():
+        if isinstance(layer, ExactLayer):
+            try:
+                layer.freeze()
+            except FreezeError as error:
+                raise FreezeError(f"{name or type(layer).__name__}: {error}") from None
+            inside.update((id(layer.weight), id(layer.bias)))
+    for name, parameter in module.named_parameters():
+        if id(parameter) not in inside:
+            if not torch.isfinite(parameter).all():
+                raise FreezeError(f"{name}: a number is not finite")
+            parameter.data = snap(parameter.data.double()).to(path)
+            parameter.requires_grad_(False)

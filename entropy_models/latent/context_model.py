@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..exact.functions import gelu, softmax, tanh
+from ..exact.functions import gelu, inverse_root, softmax, tanh
 from ..exact.grid import snap
 from ..exact.layers import ExactLinear
 from .attention import LinearAttention
@@ -60,7 +60,7 @@ class LocalContext(nn.Module):
         cells = torch.stack(window, -2)
         query = snap(self.query(known)).unflatten(-1, (self.heads, 1, self.head))
         keys = snap(self.key(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
-        logits = (query * keys).sum(-1) * self.head**-0.5 + snap(self.position_bias)
+        logits = (query * keys).sum(-1) * inverse_root(self.head) + snap(self.position_bias)
         weights = softmax(snap(logits)).unsqueeze(-1) * len(window)
         values = (
             snap(self.value(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)

@@ -117,7 +117,7 @@ class TokenModel(nn.Module):
     @cached_property
     def entering(self) -> Tensor:
         """What each code brings, (L, K, W), of a frozen model."""
-        weight = self.entry.weight.unflatten(1, (self.config.layers, -1))
+        weight = self.entry.weight.to(self.embedding.dtype).unflatten(1, (self.config.layers, -1))
         return torch.einsum("wle,lke->lkw", weight, self.embedding).contiguous()
 
     def before(self, steps: Tensor) -> Tensor:
