@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +17,7 @@ import click
 
 from .. import __version__
 from ..errors import BitfloorError
-from .console import DEBUG, common_options, error_line, setting
+from .console import DEBUG, RESUME, common_options, error_line, open_missing_streams, setting
 
 # name -> one line of help; the command itself is `command` in the module `commands.NAME`, with "_" for "-".
 # It is imported only when it runs, because most commands need torch and the list of commands does not.
@@ -29,10 +32,11 @@ COMMANDS = {
     "say": "Turn tokens into sound, and go on from them.",
     "couple": "Couple laws, hide messages in text, play coding games.",
     "train": "Train a network on folders of pictures or speech.",
+    "completion": "Print the script that completes commands in your shell.",
 }
 
 EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+COMPLETION_VARIABLE = "_BITFLOOR_COMPLETE"
 
 
 class LazyGroup(click.Group):
@@ -69,33 +73,60 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; nothing but `SystemExit` is ever raised."""
-    signal.signal(signal.SIGTERM, _terminate)
+    open_missing_streams()
+    _catch_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name need not be text that the terminal has
+    if COMPLETION_VARIABLE in os.environ:
+        return complete(os.environ[COMPLETION_VARIABLE])
     try:
         with cli.make_context("bitfloor", list(sys.argv[1:] if args is None else args)) as context:
-            return _run(context)
+            status = _run(context)
     except click.exceptions.Exit as stop:  # --help, --version
-        return stop.exit_code
+        status = stop.exit_code
     except click.ClickException as error:
-        return _report_usage(error)
+        status = _report_usage(error)
+    except OSError as error:  # standard output does not take the help
+        status = _report(error, False)
+    return _flush(status)
+
+
+def complete(instruction: str) -> int:
+    """Answer a shell: `SHELL_source` prints its script, `SHELL_complete` what may follow."""
+    from click.shell_completion import get_completion_class, shell_complete
+
+    shell = instruction.partition("_")[0]
+    if get_completion_class(shell) is None:
+        error_line(f"there is no completion for {shell or 'this shell'}: only for bash, zsh and fish")
+        return 2
+    return shell_complete(cli, {}, "bitfloor", COMPLETION_VARIABLE, instruction)
 
 
 def _run(context: click.Context) -> int:
     try:
         cli.invoke(context)
-        sys.stdout.flush()
         return 0
     except (click.exceptions.Exit, click.ClickException):
         raise
     except (KeyboardInterrupt, click.Abort):
-        error_line("interrupted")
+        hint = context.meta.get(RESUME)
+        error_line(f"interrupted: {hint}" if hint else "interrupted")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = None  # or its flush at exit complains again
-        return 1
     except SystemExit:
         raise
     except BaseException as error:  # constriction's panics are no `Exception`
         return _report(error, setting(context, DEBUG))
+
+
+def _flush(status: int) -> int:
+    """Write what waits for standard output, so that a full disk or a closed pipe shows here and not at exit."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        sys.stdout = None  # or its flush at exit complains again
+        return status or _report(error, False)
+    return status
 
 
 def _report(error: BaseException, debug: bool) -> int:
@@ -104,6 +135,11 @@ def _report(error: BaseException, debug: bool) -> int:
     if isinstance(error, BitfloorError):
         error_line(str(error))
         return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        return 1
+    if isinstance(error, OSError):
+        error_line(f"{error.filename or 'reading or writing failed'}: {error.strerror or error}")
+        return 1
     if isinstance(error, MemoryError):
         error_line("out of memory")
         return 1
@@ -123,9 +159,18 @@ def _report_usage(error: click.ClickException) -> int:
     return error.exit_code
 
 
+def _catch_signals() -> None:
+    """End as by an exception when another program or a closing terminal says so, so that temporary files go away."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _terminate)
+
+
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    """End as by an exception, so that temporary files go away."""
-    sys.exit(EXIT_TERMINATED)
+    sys.exit(128 + signum)
 
 
 if __name__ == "__main__":

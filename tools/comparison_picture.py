@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import decode, load, weights
 from ..codecs.picture_objects import from_pil
+from .options import PATH
 from .psnr import picture_psnr
 from .target import encode_to_size
 
@@ -23,7 +24,7 @@ GAP, HEAD = 4, 22
 
 @click.command()
 @click.option("--bytes", "size", default=5700, show_default=True, help="Most bytes of each file.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("photograph.png"), show_default=True)
+@click.option("-o", "--out", type=PATH, default=Path("photograph.png"), show_default=True)
 def command(size: int, out: Path) -> None:
     """Write the picture."""
     original = Image.open(Path(weights.__file__).parent / "demo.avif").convert("RGB")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
 QUIET, VERBOSE, DEBUG = "bitfloor.quiet", "bitfloor.verbose", "bitfloor.debug"
+RESUME = "bitfloor.resume"
+LONGEST_LINE = 1000
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,17 +57,53 @@ class _Lines(logging.Handler):
         error_line(record.getMessage())
 
 
+def open_missing_streams() -> None:
+    """Open the null device in place of standard input, output and error that are closed, as after `2>&-`.
+
+    The next file would get their numbers, and what a library prints would land in a person's file. `sys.stdin` and
+    `sys.stdout` stay None, so that "-" can be refused.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process lives
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a person sits at a standard stream, which is None where it is closed."""
+    return stream is not None and stream.isatty()
+
+
 def say(text: str) -> None:
-    """Write a line to standard error, above a progress bar where there is one."""
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
-    else:
-        click.echo(text, err=True)
+    """Write a line to standard error, above a progress bar where there is one.
+
+    Nobody may be there to read it; the work goes on.
+    """
+    try:
+        if "tqdm" in sys.modules:
+            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+        else:
+            click.echo(text, err=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process lives
 
 
 def error_line(text: str) -> None:
-    """Write one line that says what is wrong, whatever line breaks a message brought along."""
-    say("bitfloor: " + " ".join(text.split()))
+    """Write one line that says what is wrong, whatever line breaks and endless values a message brought along."""
+    line = " ".join(text.split())
+    if len(line) > LONGEST_LINE:
+        line = f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
+    say(f"bitfloor: {line}")
+
+
+def resume_hint(text: str) -> None:
+    """Say how to go on, in case the person interrupts what follows."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[RESUME] = text
 
 
 def note(text: str) -> None:

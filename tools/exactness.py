@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 
 from ..errors import BitfloorError
+from .options import QUALITY, PathName
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def disagreements(hashes: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("-q", "--quality", default=40.0, show_default=True)
+@click.argument("pictures", nargs=-1, required=True, type=PathName(exists=True))
+@click.option("-q", "--quality", type=QUALITY, default=40.0, show_default=True)
 @click.option("--python", "pythons", multiple=True, help="Another interpreter that has bitfloor.")
 def command(pictures: tuple[Path, ...], quality: float, pythons: tuple[str, ...]) -> None:
     """Run the exactness matrix over PICTURES; sounds are taken too."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ..codecs.files import STANDARD, check_output
+from ..codecs.files import STANDARD, check_output, shown_name
 from ..errors import BitfloorError, UnreadableInputError, UsageError
 from .console import DEBUG, QUIET, error_line, setting
 
@@ -123,9 +123,10 @@ def _make_folder(folder: Path) -> None:
 @contextmanager
 def naming(source: Path) -> Iterator[None]:
     """Put the name of the file before the message of an error that says nothing of it."""
+    name = shown_name(source)
     try:
         yield
     except BitfloorError as error:
-        if str(source) in str(error):
+        if name in str(error):
             raise
-        raise type(error)(f"{'standard input' if str(source) == STANDARD else source}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error

@@ -27,6 +27,7 @@ from ..entropy_models.coding.tables import tables_from_pmfs
 from ..entropy_models.structural import Rule
 from .bench.sound_metrics import choose_sound_metrics, measure_sound
 from .bench.sounds import SOUND_SUFFIXES, read_sound
+from .options import PATH, POSITIVE, PathName
 from .training.export_secodec import load_network
 from .training.loop import Budget, Trainer
 from .training.secodec import SECodecTask, extraction_plan
@@ -40,17 +41,17 @@ KMEANS_EFFICIENCY: dict[Rule, float] = {"structural": 0.943, "nearest": 0.966}
 
 
 @click.command()
-@click.argument("places", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--network", required=True, type=click.Path(exists=True, path_type=Path), help="Its training folder.")
+@click.argument("places", nargs=-1, required=True, type=PathName(exists=True))
+@click.option("--network", required=True, type=PathName(exists=True), help="Its training folder.")
 @click.option("--preset", default="small", show_default=True)
-@click.option("--test", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of other speakers.")
+@click.option("--test", required=True, type=PathName(exists=True), help="Folder of other speakers.")
 @click.option("--rule", "rules", multiple=True, type=click.Choice(RULES), default=RULES, show_default=True)
 @click.option("--steps", default=300, show_default=True)
 @click.option("--batch", default=16, show_default=True, help="Clips in a step.")
-@click.option("--lr", default=3e-4, show_default=True, help="Peak learning rate.")
+@click.option("--lr", type=POSITIVE, default=3e-4, show_default=True, help="Peak learning rate.")
 @click.option("--neighbours", default=10, show_default=True, help="In the graph of structural entropy.")
 @click.option("--seed", default=0, show_default=True, help="Of data and codebooks; another one shows what chance does.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("ablation.csv"), show_default=True)
+@click.option("-o", "--out", type=PATH, default=Path("ablation.csv"), show_default=True)
 def command(
     places: tuple[Path, ...],
     network: Path,

@@ -31,11 +31,12 @@ from ..entropy_models.structural import (
 )
 from ..entropy_models.structural.edges import RankedEdges, entropy_by_neighbours, first_stable_point
 from ..entropy_models.structural.neighbours import lifted, nearest, rms_length
+from .options import PathName
 from .training.speech import Utterance, find_speech, load_waveform, split_speakers, to_float
 
 DECIBELS = 20 / np.log(10)  # of a natural logarithm of a magnitude
 CODEBOOKS = ("structural entropy", "k-means")
-speech = click.argument("places", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+speech = click.argument("places", nargs=-1, required=True, type=PathName(exists=True))
 
 
 @click.group()

@@ -9,19 +9,17 @@ from typing import Any
 import click
 
 from ...errors import UsageError
-from ..console import common_options, note
+from ..console import common_options, is_terminal, note
+from ..groups import DefaultGroup
+from ..options import PATH, POSITIVE, TEXT, Number
 
 DEFAULT_CODECS = {"picture": "mlicv2,jpeg,webp,avif,jpeg2000", "sound": "opus"}
 
 
-class BenchGroup(click.Group):
-    """A group whose first word may also be a picture: then the command `run` is meant."""
+class BenchGroup(DefaultGroup):
+    """Pictures instead of a subcommand mean `run`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `run` in front of anything that is no subcommand and no call for help."""
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
+    default = "run"
 
 
 @click.group(cls=BenchGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,24 +32,25 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("inputs", metavar="FILE...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--codecs", help="Names with commas, as `jpeg,webp:method=4,compressai:mbt2018-mean`.")
-@click.option("--exec", "programs", multiple=True, metavar="'cjxl {in} {out.jxl} -q {q} => djxl {in} {out}'",
+@click.argument("inputs", metavar="FILE...", nargs=-1, type=PATH)
+@click.option("--codecs", type=TEXT, help="Names with commas, as `jpeg,webp:method=4,compressai:mbt2018-mean`.")
+@click.option("--exec", "programs", type=TEXT, multiple=True, metavar="'cjxl {in} {out.jxl} -q {q} => djxl {in} {out}'",
               help="A codec by its command lines. May be repeated.")  # fmt: skip
 @click.option(
     "-q", "--quality", multiple=True, metavar="[CODEC=]10,30 or 5:95:10", help="Qualities. May be repeated."
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), default=Path("bench-out"), show_default=True)
-@click.option("--metrics", help="psnr,ms_ssim,ssimulacra2; pesq,stoi,visqol,si_sdr,log_mel. [all installed]")
+@click.option("-o", "--out", type=PATH, default=Path("bench-out"), show_default=True)
+@click.option("--metrics", type=TEXT, help="psnr,ms_ssim,ssimulacra2; pesq,stoi,visqol,si_sdr,log_mel. [all installed]")
 @click.option(
     "--anchor",
     "anchors",
+    type=TEXT,
     multiple=True,
     help="What BD-rates are taken against: a codec or a published curve.",
 )
 @click.option("--published", type=click.Choice(["auto", "always", "never"]), default="auto",
               help="Published curves beside the measured ones; auto: on Kodak.")  # fmt: skip
-@click.option("--draw", help="Published curves to draw, with commas.")
+@click.option("--draw", type=TEXT, help="Published curves to draw, with commas.")
 @click.option(
     "--viewer", type=click.IntRange(0), default=3, show_default=True, help="Pictures in the report's viewer."
 )
@@ -64,7 +63,7 @@ def command() -> None:
 )
 @click.option(
     "--timeout",
-    type=float,
+    type=POSITIVE,
     default=1800.0,
     show_default=True,
     help="Seconds after which a measurement failed.",
@@ -84,7 +83,7 @@ def run(*, inputs: tuple[Path, ...], show: bool, **settings: Any) -> None:
     from ..bench.store import Store
 
     plan = _plan(inputs, settings)
-    progress = sys.stderr.isatty() and not _quiet()
+    progress = is_terminal(sys.stderr) and not _quiet()
     options = Options(
         settings["jobs"],
         settings["scheduler"],
@@ -155,24 +154,24 @@ def _list() -> None:
 
 
 @command.command()
-@click.argument("old", type=click.Path(path_type=Path))
-@click.argument("new", type=click.Path(path_type=Path))
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
 @click.option(
-    "--bd-rate", type=float, default=0.5, show_default=True, help="Allowed rise of BD-rate in percent."
+    "--bd-rate", type=Number(0), default=0.5, show_default=True, help="Allowed rise of BD-rate in percent."
 )
 @click.option(
-    "--rate", type=float, default=0.5, show_default=True, help="Allowed rise of a point's rate in percent."
+    "--rate", type=Number(0), default=0.5, show_default=True, help="Allowed rise of a point's rate in percent."
 )
 @click.option(
-    "--quality", type=float, default=0.02, show_default=True, help="Allowed loss at a point, in dB or score."
+    "--quality", type=Number(0), default=0.02, show_default=True, help="Allowed loss at a point, in dB or score."
 )
 @click.option(
     "--time",
     "factor",
-    type=float,
+    type=POSITIVE,
     help="Allowed factor of encode and decode time; else times are not compared.",
 )
-@click.option("--metric", "metrics", multiple=True, default=("psnr", "ms_ssim_db"), show_default=True)
+@click.option("--metric", "metrics", type=TEXT, multiple=True, default=("psnr", "ms_ssim_db"), show_default=True)
 @click.option("--strict", is_flag=True, help="Improvements beyond the tolerance fail too.")
 @common_options
 def compare(*, old: Path, new: Path, metrics: tuple[str, ...], factor: float | None, **allowed: Any) -> None:
@@ -190,16 +189,16 @@ def compare(*, old: Path, new: Path, metrics: tuple[str, ...], factor: float | N
 
 
 @command.command()
-@click.argument("picture", type=click.Path(path_type=Path))
-@click.option("--codecs", help="Names with commas. [mlicv2, three of CompressAI's, avif, webp]")
+@click.argument("picture", type=PATH)
+@click.option("--codecs", type=TEXT, help="Names with commas. [mlicv2, three of CompressAI's, avif, webp]")
 @click.option(
-    "-q", "--quality", type=float, help="One quality for every codec; else the middle of each one's own."
+    "-q", "--quality", type=Number(), help="One quality for every codec; else the middle of each one's own."
 )
 @click.option(
     "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs; the median one counts."
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [every core]")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Write the numbers into this file too.")
+@click.option("--json", "out", type=PATH, help="Write the numbers into this file too.")
 @common_options
 def speed(
     *,

@@ -10,6 +10,8 @@ import click
 
 from ...errors import UsageError
 from ..console import common_options, note
+from ..groups import DefaultGroup
+from ..options import PATH, SEED, STREAM, Number
 
 SUBCOMMANDS = {
     "laws": "Couple laws from files (what `couple P.csv Q.csv` does).",
@@ -20,14 +22,10 @@ SUBCOMMANDS = {
 }
 
 
-class CoupleGroup(click.Group):
+class CoupleGroup(DefaultGroup):
     """A group whose subcommands are imported when they run; what names none of them is `laws`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put "laws" in front of arguments that start with a file or an option of its own."""
-        if args and args[0] not in {*SUBCOMMANDS, "-h", "--help"}:
-            args = ["laws", *args]
-        return super().parse_args(ctx, args)
+    default = "laws"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of `SUBCOMMANDS`."""
@@ -57,13 +55,13 @@ def command() -> None:
 
 
 @click.command()
-@click.argument("files", metavar="P Q...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--bottleneck", type=float, metavar="R", help="Couple through a T of at most R bits.")
+@click.argument("files", metavar="P Q...", nargs=-1, required=True, type=STREAM)
+@click.option("--bottleneck", type=Number(0), metavar="R", help="Couple through a T of at most R bits.")
 @click.option("--exact", is_flag=True, help="With --bottleneck: split a symbol to use the whole rate.")
 @click.option("--counts", is_flag=True, help="The files hold masses of any sum.")
 @click.option("--all", "every", is_flag=True, help="Print every cell.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw it (.png, .svg, .pdf).")
+@click.option("--plot", type=PATH, help="Draw it (.png, .svg, .pdf).")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the drawing.")
 @common_options
 def laws(
@@ -127,7 +125,7 @@ def laws(
 @click.option(
     "--size", default=20, show_default=True, type=click.IntRange(1, 4096), help="Symbols of a marginal."
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @common_options
 def table1(simulations: int, size: int, seed: int, as_json: bool) -> None:

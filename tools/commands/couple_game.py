@@ -12,18 +12,17 @@ import click
 
 from ...codecs.files import check_output
 from ...errors import UsageError
-from ..console import QUIET, common_options, note, setting
+from ..console import QUIET, common_options, is_terminal, note, setting
+from ..options import PATH, SEED, Number
 
 if TYPE_CHECKING:
     from ..coupling.game_table import Setting
 
-PATH = click.Path(path_type=Path)
-
 
 @click.command()
-@click.option("--log-beta", "log_betas", multiple=True, type=float, help="Temperature(s). [-6 -5 -4]")
+@click.option("--log-beta", "log_betas", multiple=True, type=Number(), help="Temperature(s). [-6 -5 -4]")
 @click.option(
-    "--rate", "rates", multiple=True, type=click.FloatRange(0, 1), help="Share(s) of H(M). [1 0.8 0.5 0.25]"
+    "--rate", "rates", multiple=True, type=Number(0, 1), help="Share(s) of H(M). [1 0.8 0.5 0.25]"
 )
 @click.option("--encoder", "encoders", multiple=True, type=click.Choice(["ebim", "quantiser"]), help="[both]")
 @click.option("--episodes", default=200, show_default=True, type=click.IntRange(1), help="For each cell.")
@@ -31,8 +30,8 @@ PATH = click.Path(path_type=Path)
     "--messages", default=512, show_default=True, type=click.IntRange(1, 1 << 16), help="Equally likely."
 )
 @click.option("--max-steps", default=1000, show_default=True, type=click.IntRange(1))
-@click.option("--discount", default=0.95, show_default=True, type=click.FloatRange(0, 1, max_open=True))
-@click.option("--seed", default=0, show_default=True)
+@click.option("--discount", default=0.95, show_default=True, type=Number(0, below=1))
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--mdp", type=PATH, help="Another game: .npz with transitions, rewards, terminal, start.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plot", type=PATH, help="Draw reward against accuracy.")
@@ -94,7 +93,7 @@ def game(
 def _progress(episodes: Iterable[int]) -> Iterable[int]:
     from tqdm import tqdm
 
-    quiet = setting(click.get_current_context(silent=True), QUIET) or not sys.stderr.isatty()
+    quiet = setting(click.get_current_context(silent=True), QUIET) or not is_terminal(sys.stderr)
     return tqdm(episodes, unit="episode", disable=quiet, leave=False)
 
 

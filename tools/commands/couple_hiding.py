@@ -11,7 +11,8 @@ import click
 
 from ...codecs.files import check_output, read_bytes, write_bytes
 from ...errors import UsageError
-from ..console import common_options, note
+from ..console import common_options, is_terminal, note
+from ..options import STREAM
 
 if TYPE_CHECKING:
     from ..coupling.hiding import Hider
@@ -24,18 +25,18 @@ def _shared_options(function: Function) -> Function:
     """The options that sender and receiver must give alike."""
     for option in (
         click.option(
-            "-o", "--out", type=click.Path(path_type=Path), default="-", help="File. [standard output]"
+            "-o", "--out", type=STREAM, default="-", help="File. [standard output]"
         ),
         click.option("-f", "--force", is_flag=True, help="Overwrite."),
         click.option("--block-bits", type=click.Choice(["4", "8"]), default="8", show_default=True),
         click.option("--order", type=click.IntRange(0, 12), default=4, show_default=True, help="Context."),
         click.option(
-            "--key-file", type=click.Path(path_type=Path), help="File with the key; else it is asked for."
+            "--key-file", type=STREAM, help="File with the key; else it is asked for."
         ),
         click.option(
             "--text",
             required=True,
-            type=click.Path(path_type=Path),
+            type=STREAM,
             help="Text that the model learns (UTF-8).",
         ),
     ):
@@ -44,7 +45,7 @@ def _shared_options(function: Function) -> Function:
 
 
 @click.command()
-@click.argument("message", type=click.Path(path_type=Path))
+@click.argument("message", type=STREAM)
 @_shared_options
 @common_options
 def hide(
@@ -70,7 +71,7 @@ def hide(
 
 
 @click.command()
-@click.argument("cover", type=click.Path(path_type=Path))
+@click.argument("cover", type=STREAM)
 @_shared_options
 @common_options
 def reveal(
@@ -95,7 +96,7 @@ def _set_up(text: Path, key_file: Path | None, order: int, bits: int) -> tuple[T
     from ..coupling.hiding import Hider
     from ..coupling.text_source import TextSource
 
-    if key_file is None and not sys.stdin.isatty():
+    if key_file is None and not is_terminal(sys.stdin):
         raise UsageError("there is no terminal to ask for the key: name a file with --key-file")
     if key_file is None:
         key = click.prompt("key", hide_input=True, err=True).encode("utf-8")

@@ -13,15 +13,16 @@ from ...codecs.container import unpack
 from ...codecs.files import STANDARD, read_bytes
 from ..console import common_options, detail, note
 from ..jobs import Job, naming, plan, run_jobs
+from ..options import STREAM, TARGET
 from .encode import SUFFIX
 
 
 @click.command()
-@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=STREAM)
 @click.option(
     "-o",
     "--out",
-    type=click.Path(),
+    type=TARGET,
     help="File, whose suffix says the format, or folder. [IN.png, IN.wav]",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")

@@ -18,6 +18,7 @@ from ...codecs.base import PictureCodec
 from ...codecs.files import check_output, write_bytes
 from ...errors import UsageError
 from ..console import common_options
+from ..options import CODEC, PATH, QUALITY
 
 if TYPE_CHECKING:
     from ...codecs.picture import Picture
@@ -41,12 +42,12 @@ class Row:
 
 @click.command()
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), help="Folder for the files. [a new temporary one]"
+    "-o", "--out", type=PATH, help="Folder for the files. [a new temporary one]"
 )
 @click.option(
-    "-q", "--quality", type=click.FloatRange(1, 100), default=50, show_default=True, help="1 to 100."
+    "-q", "--quality", type=QUALITY, default=50, show_default=True, help="1 to 100."
 )
-@click.option("--codec", "codec_name", default="mlicv2", show_default=True, help="mlicv2 or secodec.")
+@click.option("--codec", "codec_name", type=CODEC, default="mlicv2", show_default=True, help="mlicv2 or secodec.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the files of an earlier demo in the folder.")
 @common_options
 def command(out: Path | None, quality: float, codec_name: str, force: bool) -> None:

@@ -16,6 +16,7 @@ from ...codecs.files import STANDARD, read_bytes, write_bytes
 from ...errors import TargetError, UsageError
 from ..console import common_options, detail, note
 from ..jobs import Job, naming, plan, run_jobs
+from ..options import CODEC, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
 from ..sources import codec_for, read_source
 
 SUFFIX = ".bf"
@@ -45,19 +46,19 @@ class Aim:
 
 
 @click.command()
-@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(), help=f"File, or folder for several. [IN{SUFFIX}]")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=STREAM)
+@click.option("-o", "--out", type=TARGET, help=f"File, or folder for several. [IN{SUFFIX}]")
 @click.option(
-    "-q", "--quality", type=click.FloatRange(1, 100), help=f"1 smallest to 100 best. [{DEFAULT_QUALITY:g}]"
+    "-q", "--quality", type=QUALITY, help=f"1 smallest to 100 best. [{DEFAULT_QUALITY:g}]"
 )
-@click.option("--bpp", type=float, help="Bits for a pixel at most, instead of a quality.")
-@click.option("--psnr", type=float, help="PSNR in dB at least, instead of a quality.")
-@click.option("--size", type=int, metavar="BYTES", help="Bytes of the file at most, instead of a quality.")
-@click.option("--codec", help="Codec; else chosen by the kind of the file.")
-@click.option("--model", help="Model: a name of `bitfloor models`, or a path.")
-@click.option("--rate", type=float, metavar="BITS", help="Codec mecb: bits a symbol at most.")
-@click.option("--law", type=click.Path(path_type=Path), help="Codec mecb: law of the output, CSV or .npy.")
-@click.option("--seed", type=int, help="Codec mecb: what the output is drawn with. [0]")
+@click.option("--bpp", type=POSITIVE, help="Bits for a pixel at most, instead of a quality.")
+@click.option("--psnr", type=POSITIVE, help="PSNR in dB at least, instead of a quality.")
+@click.option("--size", type=SIZE, help="Bytes of the file at most, as 30000, 10k, 1.5M; instead of a quality.")
+@click.option("--codec", type=CODEC, help="Codec; else chosen by the kind of the file.")
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--rate", type=Number(0), metavar="BITS", help="Codec mecb: bits a symbol at most.")
+@click.option("--law", type=STREAM, help="Codec mecb: law of the output, CSV or .npy.")
+@click.option("--seed", type=SEED, help="Codec mecb: what the output is drawn with. [0]")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options

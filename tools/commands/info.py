@@ -12,10 +12,11 @@ from ...codecs.files import read_bytes
 from ...codecs.info import FileInfo, describe
 from ..console import common_options
 from ..jobs import naming
+from ..options import STREAM
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("file", type=STREAM)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @common_options
 def command(file: Path, as_json: bool) -> None:

@@ -9,16 +9,17 @@ import click
 from ...codecs.files import check_output, read_bytes
 from ..console import common_options, note
 from ..jobs import naming
+from ..options import MODEL, SEED, STREAM, Number
 
 
 @click.command()
-@click.argument("prompt", metavar="IN", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
-@click.option("--seconds", type=click.FloatRange(0, 600), default=0.0, show_default=True, help="To go on after IN.")
-@click.option("--temperature", type=click.FloatRange(0, 10, min_open=True), default=0.9, show_default=True,
+@click.argument("prompt", metavar="IN", type=STREAM)
+@click.option("-o", "--out", type=STREAM, required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
+@click.option("--seconds", type=Number(0, 600), default=0.0, show_default=True, help="To go on after IN.")
+@click.option("--temperature", type=Number(above=0, high=10), default=0.9, show_default=True,
               help="Below 1 the likelier goes on.")  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Another seed, another continuation.")
-@click.option("--model", help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Another seed, another continuation.")
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, or a path.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
 def command(

@@ -10,13 +10,14 @@ from ...codecs.files import check_output, read_bytes
 from ...errors import UsageError
 from ..console import common_options, note
 from ..jobs import naming
+from ..options import MODEL, STREAM
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="File, .npy or .json. [IN.npy]")
+@click.argument("source", metavar="IN", type=STREAM)
+@click.option("-o", "--out", type=STREAM, help="File, .npy or .json. [IN.npy]")
 @click.option("--layers", type=click.IntRange(1), help="Only the first layers. [all]")
-@click.option("--model", help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, or a path.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
 def command(source: Path, out: Path | None, layers: int | None, model: str | None, force: bool) -> None:

@@ -8,40 +8,41 @@ import click
 import numpy as np
 
 from ...errors import UsageError
+from ..options import MODEL, PATH, POSITIVE, SEED, TEXT, PathName
 
 WRITING = ("mlicv2", "secodec-tokens")  # codecs whose training ends with a model
 FITTED_CROPS = 256  # by which --from fits new channels or drops old ones
 
 
 @click.command()
-@click.argument("folders", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--codec", default="mlicv2", show_default=True, help="Codec to train.")
-@click.option("--preset", default="small", show_default=True, help="Size of the network.")
+@click.argument("folders", nargs=-1, type=PathName(exists=True))
+@click.option("--codec", type=TEXT, default="mlicv2", show_default=True, help="Codec to train.")
+@click.option("--preset", type=TEXT, default="small", show_default=True, help="Size of the network.")
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path(".training"),
     show_default=True,
     help="Folder for checkpoint and log.",
 )
-@click.option("--minutes", type=float, help="Wall-clock budget; the learning rate reaches its end with it.")
+@click.option("--minutes", type=POSITIVE, help="Wall-clock budget; the learning rate reaches its end with it.")
 @click.option("--steps", type=int, help="Budget in steps instead.")
-@click.option("--lr", default=1e-3, show_default=True, help="Peak learning rate.")
+@click.option("--lr", type=POSITIVE, default=1e-3, show_default=True, help="Peak learning rate.")
 @click.option("--batch", default=8, show_default=True, help="Crops or clips in a step.")
 @click.option("--crop", default=128, show_default=True, help="Side of a picture's crop, a multiple of 64.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
 )
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
-@click.option("--from", "start", metavar="MODEL", help="Begin with a model's weights (mlicv2): a name or a path.")
+@click.option("--from", "start", type=MODEL, help="Begin with this model (mlicv2): a name or a path.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
-@click.option("--name", help="Name of the model that is written [default: CODEC-PRESET].")
+@click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-PRESET].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
 @click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
 @click.option("--neighbours", default=10, show_default=True, help="Speech: in the graph; fewer give more codes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def command(
     folders: tuple[Path, ...],
     codec: str,
