@@ -56,7 +56,7 @@ def command() -> None:
 
 @click.command()
 @click.argument("files", metavar="P Q...", nargs=-1, required=True, type=STREAM)
-@click.option("--bottleneck", type=Number(0), metavar="R", help="Couple through a T of at most R bits.")
+@click.option("--bottleneck", type=Number(), metavar="R", help="Couple through a T of at most R bits.")
 @click.option("--exact", is_flag=True, help="With --bottleneck: split a symbol to use the whole rate.")
 @click.option("--counts", is_flag=True, help="The files hold masses of any sum.")
 @click.option("--all", "every", is_flag=True, help="Print every cell.")
