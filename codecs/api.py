@@ -1,49 +1,42 @@
-"""The library in four functions: load, encode, decode, info."""
+"""The library in four functions: load, encode, decode, info. Threads may call them at the same time."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from . import registry
-from .base import Codec
+from .base import Codec, Model
 from .container import unpack
 from .info import FileInfo, describe
 
 
-@lru_cache(maxsize=4)
-def load(name: str = "mlicv2", model: str | None = None) -> Codec:
-    """Return the codec called `name` with its model; a second call with the same arguments returns the same.
+def load(name: str = "mlicv2", model: Model | None = None) -> Codec:
+    """Return the codec called `name` with its model: one object for one model, however it is asked for.
 
-    `model` is a name that `bitfloor models` shows or a path, None is the codec's default.
-    Raises UsageError for an unknown codec, ModelError where there is no such model.
+    `model` is a name that `bitfloor models` shows, a model file, or a folder with one model; None is the codec's
+    default. Raises UsageError for an unknown codec, ModelError where there is no such model.
     """
     return registry.load(name).load(model)
 
 
-def encode(source: Any, *, codec: str = "mlicv2", model: str | None = None, **options: Any) -> bytes:
+def encode(source: Any, *, codec: str = "mlicv2", model: Model | None = None, **options: Any) -> bytes:
     """Return the file for `source`; `options` (such as quality=40) are those of the codec's `encode`."""
     return load(codec, model).encode(source, **options)
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes, *, model: Model | None = None) -> Any:
     """Return what a compressed file holds, as the usual object of its kind: a picture as a PIL image.
 
-    Codec and model are found from the file.
+    Codec and model are found from the file; `model` says where the model is that the file names, as for `load`.
     Raises CorruptStreamError for damaged data, ModelError where its model is not here.
     """
-    return codec_of(data).decode(data)
+    return codec_of(data, model).decode(data)
 
 
-def codec_of(data: bytes) -> Codec:
+def codec_of(data: bytes, model: Model | None = None) -> Codec:
     """Return the codec that decodes the file `data` with the model that it names; raises as `decode`."""
     header = unpack(data).header
-    return _with_fingerprint(registry.by_id(header.codec_id).name, header.fingerprint)
-
-
-@lru_cache(maxsize=4)
-def _with_fingerprint(name: str, fingerprint: bytes) -> Codec:
-    return registry.load(name).load(fingerprint=fingerprint)
+    return registry.load(registry.by_id(header.codec_id).name).load(model, fingerprint=header.fingerprint)
 
 
 def info(data: bytes) -> FileInfo:

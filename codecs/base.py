@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from .. import weights
 from ..errors import ModelError, UsageError
+from .loaded import one_in_memory
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -14,37 +18,44 @@ if TYPE_CHECKING:
     from .picture import Picture
 
 Kind = Literal["picture", "sound", "symbols"]
+C = TypeVar("C", bound="Codec")
+M = TypeVar("M", bound="ModelCodec")
 
 DEFAULT_QUALITY = 50.0
+Model = str | os.PathLike[str]
 
 
 def check_quality(quality: float | None) -> float:
     """Return `quality` as a float in 1..100, `DEFAULT_QUALITY` for None; raises UsageError otherwise."""
     if quality is None:
         return DEFAULT_QUALITY
-    value = float(quality)
-    if not (math.isfinite(value) and 1.0 <= value <= 100.0):
-        raise UsageError(f"quality {quality} is out of range: it goes from 1 (smallest file) to 100 (best)")
+    try:
+        value = float(quality)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
+    if isinstance(quality, (bool, str)) or not 1.0 <= value <= 100.0:  # false for NaN too
+        raise UsageError(f"quality {quality!r} is none: it is a number from 1 (smallest file) to 100 (best)")
     return value
 
 
 class Codec(ABC):
-    """One codec with its model loaded. A subclass may add keyword options of its own to `encode`."""
+    """One codec, ready to work. A subclass may add keyword options of its own to `encode`.
+
+    Threads may share it: `encode` and `decode` leave nothing behind in the object.
+    """
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
 
     @classmethod
-    def load(cls, model: str | None = None, *, fingerprint: bytes | None = None) -> Codec:
-        """Return the codec with its model in it.
+    def load(cls: type[C], model: Model | None = None, *, fingerprint: bytes | None = None) -> C:
+        """Return the codec; the same object every time.
 
-        That is the model called `model` (a name of `bitfloor models`, or a path), else the one with the
-        4-byte `fingerprint` that stands in a file, else the codec's default. A codec with models overrides
-        this. Raises ModelError where there is no such model.
+        `model` and `fingerprint` are for a `ModelCodec`. Raises ModelError where a codec without models is given one.
         """
         if model is not None:
-            raise ModelError(f"the codec {cls.name} works without a model, so there is no model {model!r}")
-        return cls()
+            raise ModelError(f"the codec {cls.name} works without a model, so there is no model {str(model)!r}")
+        return one_in_memory(cls, None, cls)
 
     @abstractmethod
     def encode(self, source: Any, *, quality: float | None = None) -> bytes:
@@ -59,6 +70,36 @@ class Codec(ABC):
 
         Raises CorruptStreamError for damaged data, ModelError where `data` needs another model.
         """
+
+
+class ModelCodec(Codec):
+    """A codec with a trained model. A subclass writes `from_path` and `fingerprint`; `load` follows."""
+
+    @classmethod
+    @abstractmethod
+    def from_path(cls: type[M], path: Path) -> M:
+        """Return the codec with the model in a file, read anew. Raises ModelError."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> bytes:
+        """The 4 bytes by which files name the model."""
+
+    @classmethod
+    def load(cls: type[M], model: Model | None = None, *, fingerprint: bytes | None = None) -> M:
+        """Return the codec with its model in it; the same object every time.
+
+        That is the model called `model` (a name of `bitfloor models`, a file, or a folder with one model of this
+        codec), else the one with the 4-byte `fingerprint` that stands in a file, else the codec's default.
+        Raises ModelError where there is no such model, or `model` is not the one with the fingerprint.
+        """
+        path = weights.find(cls.name, model, fingerprint)
+        codec = one_in_memory(cls, path, lambda: cls.from_path(path))
+        if fingerprint is not None and codec.fingerprint != fingerprint:
+            raise ModelError(
+                f"the file needs {cls.name} model {fingerprint.hex()}, but {path} is {codec.fingerprint.hex()}"
+            )
+        return codec
 
 
 class PictureCodec(Codec):

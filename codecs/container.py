@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import CorruptStreamError
+from ..errors import CorruptStreamError, UsageError
 
 # The first byte is no ASCII and no start of a UTF-8 character, so that no text file can carry it.
 MAGIC = b"\x8aBFL"
@@ -113,7 +115,7 @@ def pack(header: Header, payload: bytes, latents_check: bytes) -> bytes:
 
 def unpack(data: bytes) -> Container:
     """Take a file apart. Raises CorruptStreamError, in one line, for anything but what `pack` returns."""
-    data = bytes(data)
+    data = file_bytes(data)
     _check_outside(data)
     # From here on the CRC has held, so what is wrong was written wrong; nothing below trusts it anyway.
     reader = _Reader(data, _FIXED_SIZE, len(data) - CRC_SIZE - LATENTS_CHECK_SIZE)
@@ -140,6 +142,27 @@ def unpack(data: bytes) -> Container:
     fingerprint = data[_FIXED_SIZE - 1 - FINGERPRINT_SIZE : _FIXED_SIZE - 1]
     header = Header(codec_id, fingerprint, fields, MappingProxyType(sections))
     return Container(header, payload, data[reader.position : start], MappingProxyType(sizes))
+
+
+def file_bytes(data: Any) -> bytes:
+    """Return the bytes of a compressed file from what a caller gave as such. Raises UsageError for anything else."""
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, (str, os.PathLike)):
+        raise UsageError(f"{str(data)!r} is the name of a file: give the bytes in it, Path({str(data)!r}).read_bytes()")
+    if hasattr(data, "read"):
+        raise UsageError("an open file was given: give the bytes in it, file.read()")
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise UsageError(f"the bytes of a compressed file are needed, not {_words(data)}") from None
+    if view.itemsize != 1:
+        raise UsageError(f"the bytes of a compressed file are needed, not values of {view.itemsize} bytes")
+    return view.tobytes()
+
+
+def _words(data: Any) -> str:
+    return "None" if data is None else f"{type(data).__name__} {data!r:.40}"
 
 
 def section_name(key: int) -> str:

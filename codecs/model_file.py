@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import ModelError
 
@@ -39,6 +42,35 @@ def fingerprint_of(model_format: str, config: str, tensors: Mapping[str, Tensor]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.digest()[:FINGERPRINT_BYTES]
+
+
+class WithoutValues(TorchFunctionMode):
+    """Inside it networks are built without drawing what they begin with, because `fill` gives them other values.
+
+    Drawing took longer than reading the model, and used up the caller's random numbers.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Leave memory as it is where `func` would fill it at random."""
+        named = kwargs or {}
+        if func in _FILLING:
+            return args[0] if args else named["tensor"]
+        return _EMPTY.get(func, func)(*args, **named)
+
+
+_FILLING = {torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
+_EMPTY = {torch.randn: torch.empty, torch.rand: torch.empty}
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give `module` its parameters and buffers; half precision becomes float32, all else stays as it is.
+
+    Raises RuntimeError where names or shapes do not fit.
+    """
+    state = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
+    module.load_state_dict(state, assign=True)
 
 
 def below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -2,21 +2,27 @@
 
 A model is a file `NAME.safetensors` with its card `NAME.json` beside it: fingerprint, size, how it was
 trained, what was measured. `bitfloor train` writes both. The box is this folder; further folders are named
-in the environment variable BITFLOOR_MODELS.
+in the environment variable BITFLOOR_MODELS. Two models may have the same name; then the name chooses neither.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 
 FOLDERS_VARIABLE = "BITFLOOR_MODELS"
+BOX = Path(__file__).parent
+SUFFIX = ".safetensors"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,39 +49,74 @@ class ModelEntry:
 
 def entries() -> list[ModelEntry]:
     """All models, the shipped ones first; the first of a codec is its default. Raises ModelError."""
-    own = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
-    folders = [Path(__file__).parent, *(Path(folder) for folder in own if folder)]
-    return [entry for number, folder in enumerate(folders) for entry in _in_folder(folder, number == 0)]
+    own = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    for folder in own:
+        if not folder.is_dir():
+            _say_once(f"{FOLDERS_VARIABLE} names {folder}, which is no folder")
+    found: dict[Path, ModelEntry] = {}  # by file: a folder may be named twice
+    for number, folder in enumerate([BOX, *own]):
+        for entry in _in_folder(folder, shipped=number == 0):
+            found.setdefault(entry.path.resolve(), entry)
+    return list(found.values())
 
 
-def find(codec: str, model: str | None = None, fingerprint: bytes | None = None) -> Path:
-    """Path of the model called `model` (a name or a path), else of the one with that fingerprint, else of the default.
+def find(codec: str, model: str | os.PathLike[str] | None = None, fingerprint: bytes | None = None) -> Path:
+    """Path of the model `model`, else of the one with that fingerprint, else of the default.
 
-    Raises ModelError where there is none.
+    `model` is a name or a fingerprint that `bitfloor models` shows, a file, or a folder with one model of the codec.
+    Raises ModelError where there is none, or where several models have the name; UsageError for what can be none.
     """
-    if model is not None and Path(model).suffix == ".safetensors":
-        if Path(model).is_file():
-            return Path(model)
-        raise ModelError(f"there is no model file {model}")
+    if model is not None:
+        return _named(codec, model)
     known = [entry for entry in entries() if entry.codec == codec]
     for entry in known:
-        if model is None and fingerprint is None:
+        if fingerprint in (None, entry.fingerprint):
             return entry.path
-        if entry.name == model or (model is None and entry.fingerprint == fingerprint):
-            return entry.path
-    if not known:
-        raise ModelError(f"no model for {codec} is here: put one into a folder named in {FOLDERS_VARIABLE}")
-    wanted = repr(model) if model else f"with fingerprint {(fingerprint or b'').hex()}"
+    raise _missing(codec, f"with fingerprint {fingerprint.hex()}" if fingerprint else "", known)
+
+
+def same_name(entry: ModelEntry, others: Iterable[ModelEntry]) -> list[ModelEntry]:
+    """The other models of the same codec and name, which the name alone therefore does not tell apart."""
+    return [o for o in others if (o.codec, o.name) == (entry.codec, entry.name) and o.path != entry.path]
+
+
+def _named(codec: str, model: str | os.PathLike[str]) -> Path:
+    if not isinstance(model, (str, os.PathLike)) or not os.fspath(model):
+        raise UsageError(f"a model is a name or a path, not {model!r}")
+    path, name = Path(model), os.fspath(model)
+    if path.suffix == SUFFIX:
+        if path.is_file():
+            return path
+        raise ModelError(f"there is no model file {path}")
+    known = [entry for entry in entries() if entry.codec == codec]
+    found = [entry for entry in known if name in (entry.name, entry.fingerprint.hex())]
+    if not found and path.is_dir():
+        found = [entry for entry in _in_folder(path, shipped=False) if entry.codec == codec]
+        if not found:
+            raise ModelError(f"the folder {path} holds no {codec} model with its card")
+    if len(found) > 1:
+        several = ", ".join(f"{entry.path} ({entry.fingerprint.hex()})" for entry in found)
+        raise ModelError(f"{name!r} may be any of several models, name one by its path: {several}")
+    if not found:
+        raise _missing(codec, repr(name), known)
+    return found[0].path
+
+
+def _missing(codec: str, wanted: str, known: Iterable[ModelEntry]) -> ModelError:
     names = ", ".join(entry.name for entry in known)
-    raise ModelError(
-        f"no {codec} model {wanted} is here (there is: {names}); put it into a folder named in {FOLDERS_VARIABLE}"
-    )
+    what = f"no {codec} model {wanted} is here (there is: {names})" if names else f"no model for {codec} is here"
+    return ModelError(f"{what}: give its path with --model, or put it into a folder named in {FOLDERS_VARIABLE}")
+
+
+@cache
+def _say_once(words: str) -> None:
+    _log.warning(words)
 
 
 def _in_folder(folder: Path, shipped: bool) -> Iterator[ModelEntry]:
     for card in sorted(folder.glob("*.json")):
-        if card.with_suffix(".safetensors").is_file():
-            yield _entry(_read(card), card.with_suffix(".safetensors"), shipped)
+        if card.with_suffix(SUFFIX).is_file():
+            yield _entry(_read(card), card.with_suffix(SUFFIX), shipped)
 
 
 def _entry(row: Mapping[str, Any], path: Path, shipped: bool) -> ModelEntry:

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ... import weights
 from ...entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ...entropy_models.exact.grid import ACTIVATION_BITS
+from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.latent.context_model import SymbolCoder
 from ...entropy_models.latent.symbol_coders import SYMBOL_LIMIT, DecodingCoder, EncodingCoder
 from ...errors import CorruptStreamError, ModelError, UsageError
-from ..base import PictureCodec
+from ..base import ModelCodec, PictureCodec
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
 from ..picture import Picture
 from .frozen import FrozenMLICv2
@@ -31,7 +31,7 @@ BLOCK = STRIDE // CELL  # cells of one cell of z
 MAX_PIXELS = 2**28
 
 
-class MLICv2Codec(PictureCodec):
+class MLICv2Codec(ModelCodec, PictureCodec):
     """One network for every quality; see `bitfloor.load`."""
 
     name: ClassVar[str] = "mlicv2"
@@ -40,21 +40,16 @@ class MLICv2Codec(PictureCodec):
         self.frozen = frozen
 
     @classmethod
-    def load(cls, model: str | None = None, *, fingerprint: bytes | None = None) -> MLICv2Codec:
-        """See `Codec.load`."""
-        frozen = FrozenMLICv2.load(weights.find(cls.name, model, fingerprint))
-        if fingerprint is not None and frozen.fingerprint != fingerprint:
-            raise ModelError(
-                f"the file needs model {fingerprint.hex()}, but {frozen.name} is {frozen.fingerprint.hex()}"
-            )
-        return cls(frozen)
-
-    @classmethod
     def from_path(cls, path: Path) -> MLICv2Codec:
-        """The codec with the model in a file."""
+        """See `ModelCodec`."""
         return cls(FrozenMLICv2.load(path))
 
-    @torch.inference_mode()
+    @property
+    def fingerprint(self) -> bytes:
+        """See `ModelCodec`."""
+        return self.frozen.fingerprint
+
+    @own_settings()
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
         """See `PictureCodec`."""
         if effort:
@@ -75,7 +70,7 @@ class MLICv2Codec(PictureCodec):
         )
         return pack(header, encoder.finish(), latents_check(symbols))
 
-    @torch.inference_mode()
+    @own_settings()
     def decode_picture(self, data: bytes) -> Picture:
         """See `PictureCodec`."""
         container = unpack(data)
@@ -85,7 +80,7 @@ class MLICv2Codec(PictureCodec):
         rgb = self._synthesise(y_hat, position)[:height, :width]
         return Picture.from_sections(rgb, container.header.sections)
 
-    @torch.inference_mode()
+    @own_settings()
     def decode_symbols(self, data: bytes) -> list[NDArray[np.int32]]:
         """All that the check value covers: symbols of z and y in coding order, y_hat in units of the grid."""
         container = unpack(data)
@@ -97,7 +92,7 @@ class MLICv2Codec(PictureCodec):
     ) -> tuple[Tensor, list[NDArray[np.int32]]]:
         decoder = RangeDecoder(container.payload)
         cells = _cells(height, width)
-        y_hat = torch.empty((1, *cells, self.frozen.model.config.latent))
+        y_hat = torch.empty((1, *cells, self.frozen.model.config.latent), dtype=torch.float32)
         symbols: list[NDArray[np.int32]] = []
         for tile in tiles(*cells):
             part, own = self._decode_tile(tile.of(y_hat).shape[1:3], position, decoder)

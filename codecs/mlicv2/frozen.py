@@ -21,10 +21,11 @@ from torch import Tensor, nn
 
 from ...entropy_models.coding.tables import ProbabilityTables, gaussian_tables, tables_from_pmfs
 from ...entropy_models.exact.layers import FreezeError, freeze
+from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.latent.context_model import QualityState
 from ...entropy_models.latent.gaussian import SCALE_COUNT, coded_scales
 from ...errors import ModelError
-from ..model_file import below, fingerprint_of, read_model
+from ..model_file import WithoutValues, below, fill, fingerprint_of, read_model
 from .model import MLICv2, MLICv2Config
 from .quality import NODES, interpolate, nearest_node, state_between
 
@@ -89,17 +90,17 @@ class FrozenMLICv2:
     modulations: Mapping[str, Tensor]
 
     @classmethod
+    @own_settings(inference=False)
     def from_tensors(cls, config_text: str, tensors: Mapping[str, Tensor], name: str) -> FrozenMLICv2:
         """Build it from what `freeze_tensors` gave. Raises ModelError where something does not fit."""
         try:
-            model = MLICv2(parse_config(json.loads(config_text)))
+            with WithoutValues():
+                model = MLICv2(parse_config(json.loads(config_text)))
+            del model.prior, model.quality  # for training; coding has tables and `nodes` in their place
             for part in ENTROPY_MODULES + TRANSFORM_MODULES:
-                module: nn.Module = getattr(model, part)
-                if part in ENTROPY_MODULES:
-                    module.double()
-                module.load_state_dict(below(tensors, part), strict=True)
+                fill(getattr(model, part), below(tensors, part))
             for part in ENTROPY_MODULES:
-                freeze(getattr(model, part))
+                freeze(getattr(model, part).double())
             y_tables, z_tables = (ProbabilityTables.from_arrays(_arrays(tensors, f"tables.{t}.")) for t in "yz")
             if len(y_tables) != SCALE_COUNT or len(z_tables) != NODES * model.config.hyper_latent:
                 raise ValueError(f"{len(y_tables)} tables for y and {len(z_tables)} for z do not fit")
@@ -111,6 +112,7 @@ class FrozenMLICv2:
         return cls(name, fingerprint(config_text, tensors), model, y_tables, z_tables, nodes, modulations)
 
     @classmethod
+    @own_settings(inference=False)
     def load(cls, path: Path) -> FrozenMLICv2:
         """Read a shipped model. Raises ModelError."""
         return cls.from_tensors(*read_model(path, FORMAT), path.stem)

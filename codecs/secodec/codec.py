@@ -9,11 +9,11 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 import torch
 
-from ... import weights
+from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.structural.quantiser import Rule, check_rule
 from ...entropy_models.tokens.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError, UsageError
-from ..base import Codec, Kind, check_quality
+from ..base import Kind, Model, ModelCodec, check_quality
 from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents
 from ..sound import MAX_SECONDS, RATES, Sound, as_sound
 from .chunks import decode_chunks, encode_chunks
@@ -46,7 +46,7 @@ class _Fields:
     gain: int
 
 
-class SECodecCodec(Codec):
+class SECodecCodec(ModelCodec):
     """One network for every rate; see `bitfloor.load`.
 
     A file holds tokens, and the gain between the level at which the network codes and the sound's. Quality 1..100 runs
@@ -61,18 +61,14 @@ class SECodecCodec(Codec):
         self.frozen = frozen
 
     @classmethod
-    def load(cls, model: str | None = None, *, fingerprint: bytes | None = None) -> SECodecCodec:
-        """See `Codec.load`."""
-        codec = cls.from_path(weights.find(cls.name, model, fingerprint))
-        if fingerprint is not None and codec.frozen.fingerprint != fingerprint:
-            found = codec.frozen.fingerprint.hex()
-            raise ModelError(f"the file needs model {fingerprint.hex()}, but {codec.frozen.name} is {found}")
-        return codec
-
-    @classmethod
     def from_path(cls, path: Path) -> SECodecCodec:
-        """The codec with the model in a file."""
+        """See `ModelCodec`."""
         return cls(FrozenSECodec.load(path))
+
+    @property
+    def fingerprint(self) -> bytes:
+        """See `ModelCodec`."""
+        return self.frozen.fingerprint
 
     @property
     def network(self) -> SECodecNetwork:
@@ -115,7 +111,7 @@ class SECodecCodec(Codec):
         """The codes alone of `analyse`: what is said and how it sounds, not how loud."""
         return self.analyse(source, layers, rule).codes
 
-    @torch.inference_mode()
+    @own_settings()
     def analyse(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> Analysed:
         """Codes and gain of a sound; all layers when None. `rule` as in `encode`.
 
@@ -138,7 +134,7 @@ class SECodecCodec(Codec):
             return Analysed(choose_codes(self.frozen.tokens, quantise, torch.cat(latents), codes), gain)
         return Analysed(codes.numpy(), gain)
 
-    @torch.inference_mode()
+    @own_settings()
     def synthesise(self, tokens: np.ndarray, gain: int = 0) -> Sound:
         """The sound (F * hop samples, 16 kHz) of codes (F, L), L at most the codec's layers, at `Analysed.gain`.
 
@@ -181,7 +177,7 @@ class SECodecCodec(Codec):
         return _Fields(rate, length, layers, from_field(gain))
 
 
-def open_speech_codec(data: bytes, model: str | None = None) -> SECodecCodec:
+def open_speech_codec(data: bytes, model: Model | None = None) -> SECodecCodec:
     """The codec for `data`: with the model that a bitfloor file names, else with `model` or the default.
 
     Raises:

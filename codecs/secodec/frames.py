@@ -23,7 +23,7 @@ class FrameTransform(nn.Module):
         if (n_fft - hop) % 2 or n_fft < hop:
             raise ValueError("n_fft must exceed the hop by an even number of samples")
         self.n_fft, self.hop = n_fft, hop
-        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft, dtype=torch.float32), persistent=False)
 
     @property
     def bins(self) -> int:

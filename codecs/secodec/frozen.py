@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...entropy_models.exact.layers import FreezeError, freeze
+from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.tokens.token_model import TokenModel, TokenModelConfig
 from ...errors import ModelError
-from ..model_file import below, fingerprint_of, read_model
+from ..model_file import WithoutValues, below, fill, fingerprint_of, read_model
 from .model import SECodecConfig, SECodecNetwork
 
 FORMAT = "bitfloor secodec 1"
@@ -36,6 +37,7 @@ class FrozenSECodec:
     tokens: TokenModel
 
     @classmethod
+    @own_settings(inference=False)
     def load(cls, path: Path) -> FrozenSECodec:
         """Reads a shipped model.
 
@@ -45,6 +47,7 @@ class FrozenSECodec:
         return cls.from_tensors(*read_model(path, FORMAT), path.stem)
 
     @classmethod
+    @own_settings(inference=False)
     def from_tensors(cls, config: str, tensors: Mapping[str, Tensor], name: str) -> FrozenSECodec:
         """Builds it from what `freeze_tensors` gave.
 
@@ -53,8 +56,9 @@ class FrozenSECodec:
         """
         try:
             sizes = json.loads(config)
-            network = SECodecNetwork(SECodecConfig(**sizes["network"]))
-            network.load_state_dict(below(tensors, "network"))
+            with WithoutValues():
+                network = SECodecNetwork(SECodecConfig(**sizes["network"]))
+            fill(network, below(tensors, "network"))
             network.eval().requires_grad_(False)
             tokens = _token_model(sizes["tokens"], network, below(tensors, "tokens"))
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -66,9 +70,10 @@ def _token_model(config: dict, network: SECodecNetwork, tensors: Mapping[str, Te
     sizes = [int(size) for size in tensors["sizes"]]
     if sizes != network.quantiser.sizes:
         raise ModelError(f"the token model knows {sizes} codes, the codebooks hold {network.quantiser.sizes}")
-    tokens = TokenModel(TokenModelConfig(**{**config, "dilations": tuple(config["dilations"])}), sizes).double()
-    tokens.load_state_dict(tensors)
-    freeze(tokens)
+    with WithoutValues():
+        tokens = TokenModel(TokenModelConfig(**{**config, "dilations": tuple(config["dilations"])}), sizes)
+    fill(tokens, tensors)
+    freeze(tokens.double())
     return tokens.eval()
 
 

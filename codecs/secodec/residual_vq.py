@@ -134,7 +134,7 @@ class QuantiserLayer(nn.Module):
             getattr(self, name).zero_()[: codebook.size] = torch.from_numpy(getattr(codebook, name))
         self.nodes.copy_(torch.from_numpy(codebook.nodes))
         self.labels.copy_(torch.from_numpy(codebook.labels))
-        self.figures.copy_(torch.tensor([codebook.size, codebook.k, codebook.lift]))
+        self.figures.copy_(torch.tensor([codebook.size, codebook.k, codebook.lift], dtype=torch.float64))
 
     def _set_centroids(self, centroids: np.ndarray, labels: np.ndarray) -> None:
         size = centroids.shape[0]
@@ -227,7 +227,7 @@ class ResidualQuantiser(nn.Module):
         """
         if codes.shape[-1] > len(self.layers):
             raise UsageError(f"codes of {codes.shape[-1]} layers, but the codec has {len(self.layers)}")
-        total = torch.zeros(*codes.shape[:2], self.dim, device=codes.device)
+        total = torch.zeros(*codes.shape[:2], self.dim, dtype=torch.float32, device=codes.device)
         for layer, chosen in zip(self._layers(), codes.unbind(-1), strict=False):
             if chosen.numel() and (int(chosen.min()) < 0 or int(chosen.max()) >= layer.size):
                 raise UsageError(f"a code lies outside 0..{layer.size - 1}")

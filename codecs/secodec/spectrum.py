@@ -37,7 +37,7 @@ def mel_filters(bins: int, n_mels: int, sample_rate: int = SAMPLE_RATE) -> Tenso
 
 def magnitude_spectrum(waveform: Tensor, n_fft: int, hop: int) -> Tensor:
     """|STFT| with a Hann window, centred frames: (B, T) -> (B, n_fft // 2 + 1, T // hop + 1)."""
-    window = torch.hann_window(n_fft, device=waveform.device)
+    window = torch.hann_window(n_fft, dtype=waveform.dtype, device=waveform.device)
     # Zeros, not mirrored samples, at the ends: a clip shorter than half a window has nothing to mirror.
     spectrum = torch.stft(waveform, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
     return spectrum.abs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -58,4 +59,4 @@ class FactorizedPrior(nn.Module):
 
 
 def _inverse_softplus(value: float) -> float:
-    return float(torch.log(torch.expm1(torch.tensor(value))))
+    return math.log(math.expm1(value))

@@ -76,7 +76,7 @@ def _spread_seeds(features: np.ndarray, count: int, rng: np.random.Generator) ->
     pool = rng.permutation(features.shape[0])[: _SEED_POOL * count]
     points = torch.from_numpy(features[pool])
     chosen = [0]
-    distance = torch.full((pool.size,), torch.inf)
+    distance = torch.full((pool.size,), torch.inf, dtype=points.dtype)
     for _ in range(count - 1):
         distance = torch.minimum(distance, (points - points[chosen[-1]]).square().sum(dim=1))
         cumulative = torch.cumsum(distance.double(), dim=0).numpy()

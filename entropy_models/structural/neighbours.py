@@ -77,7 +77,7 @@ def nearest(
     index = np.empty((queries.shape[0], k), dtype=np.int64)
     cosine = np.empty((queries.shape[0], k), dtype=np.float32)
     block = max(32, _BLOCK_VALUES // (count + padding))
-    buffer = torch.empty(min(block, queries.shape[0]), count + padding)
+    buffer = torch.empty(min(block, queries.shape[0]), count + padding, dtype=left.dtype)
     for start in range(0, queries.shape[0], block):
         rows = slice(start, min(start + block, queries.shape[0]))
         similarity = buffer[: rows.stop - start]

@@ -8,7 +8,6 @@ frequencies are the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 from ...errors import CorruptStreamError, UsageError
 from ..coding.range_coder import RangeDecoder, RangeEncoder
 from ..exact.frequencies import frequencies
+from ..exact.settings import one_thread, own_settings
 from .token_model import TokenModel, delay, undelay
 from .token_steps import StepByStep
 
@@ -39,21 +39,7 @@ class TokenSource(Protocol):
         """Tokens (M,) at `places` (step, layer), whose integer frequencies are `rows` (M, K), in coding order."""
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Runs torch in one thread: a step's matrices are so small that handing them to others costs far more.
-
-    On a machine busy with other work, threads that wait for each other made a walk thirty times slower.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@torch.inference_mode()
+@own_settings()
 @one_thread()
 def walk(model: TokenModel, frames: int, active: int, source: TokenSource) -> np.ndarray:
     """Codes (frames, active) int64 from `source`, under a frozen model.

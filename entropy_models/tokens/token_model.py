@@ -163,7 +163,7 @@ class TokenModel(nn.Module):
         steps = delay(codes)
         context, _ = self.context(self.before(steps), active, self.start(codes.shape[0]))
         directions = self.directions(context)
-        bits = torch.zeros(steps.shape)
+        bits = torch.zeros(steps.shape, dtype=torch.float32)
         for layer, size in enumerate(self.sizes[: codes.shape[2]].tolist()):
             there = steps[..., layer] >= 0
             scores = directions[..., layer, :][there] @ self.embedding[layer, :size].T + self.prior[layer, :size]

@@ -8,6 +8,7 @@ image = bitfloor.decode(data)            # a PIL image
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .codecs.api import decode, encode, info, load
 
 __version__ = "0.1.0"
+IMPORTED_IN = os.getpid()  # a process with another number is a fork, see entropy_models/exact/settings.py
 
 __all__ = [
     "BitfloorError",

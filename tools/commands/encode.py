@@ -55,7 +55,7 @@ class Aim:
 @click.option("--psnr", type=POSITIVE, help="PSNR in dB at least, instead of a quality.")
 @click.option("--size", type=SIZE, help="Bytes of the file at most, as 30000, 10k, 1.5M; instead of a quality.")
 @click.option("--codec", type=CODEC, help="Codec; else chosen by the kind of the file.")
-@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("--rate", type=Number(0), metavar="BITS", help="Codec mecb: bits a symbol at most.")
 @click.option("--law", type=STREAM, help="Codec mecb: law of the output, CSV or .npy.")
 @click.option("--seed", type=SEED, help="Codec mecb: what the output is drawn with. [0]")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from ... import weights
-from ..console import common_options
+from ..console import common_options, note
 
 
 @click.command()
@@ -18,9 +18,14 @@ def command(as_json: bool) -> None:
     """List the models that are here: size, training, measured points.
 
     Besides the shipped ones, those in the folders that the environment variable BITFLOOR_MODELS names.
-    The first of a codec is its default.
+    The first of a codec is its default. `--model` of other commands takes a name or a fingerprint of this list, a
+    model file, or a folder with one model.
     """
     found = weights.entries()
+    for entry in found:
+        if others := weights.same_name(entry, found):
+            places = ", ".join(str(other.path) for other in others)
+            note(f"{entry.name} at {entry.path} has the name of {places}: choose it by its path")
     if as_json:
         click.echo(json.dumps([_as_dict(entry) for entry in found], indent=2))
     else:

@@ -19,7 +19,7 @@ from ..options import MODEL, SEED, STREAM, Number
 @click.option("--temperature", type=Number(above=0, high=10), default=0.9, show_default=True,
               help="Below 1 the likelier goes on.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Another seed, another continuation.")
-@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
 def command(

@@ -17,7 +17,7 @@ from ..options import MODEL, STREAM
 @click.argument("source", metavar="IN", type=STREAM)
 @click.option("-o", "--out", type=STREAM, help="File, .npy or .json. [IN.npy]")
 @click.option("--layers", type=click.IntRange(1), help="Only the first layers. [all]")
-@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, or a path.")
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
 def command(source: Path, out: Path | None, layers: int | None, model: str | None, force: bool) -> None:
