@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -57,6 +57,15 @@ def is_stream(path: str | Path) -> bool:
     except (OSError, ValueError):
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def format_suffix(path: str | Path, known: Collection[str], default: str) -> str:
+    """Return the suffix that says the format of an output: `default` where the name has none, and for "-".
+
+    A pipe or device may have any suffix: one that is not `known` says nothing.
+    """
+    suffix = "" if str(path) == STANDARD else Path(path).suffix.lower()
+    return suffix if suffix and (suffix in known or not is_stream(path)) else default
 
 
 def check_output(path: str | Path, overwrite: bool) -> None:

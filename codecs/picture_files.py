@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from ..errors import BitfloorError, UnreadableInputError, UsageError
 from .deep_color import is_reduced, read_16_bit, write_png_16
-from .files import STANDARD, atomic_output, read_bytes
+from .files import atomic_output, format_suffix, read_bytes
 from .picture import Picture, to_depth
 from .picture_objects import from_pil, to_pil
 
@@ -118,9 +118,7 @@ def check_suffix(path: str | Path) -> None:
 
 
 def _writer(path: str | Path) -> tuple[str, dict[str, Any]]:
-    suffix = Path(path).suffix.lower()
-    if str(path) == STANDARD or not suffix:
-        suffix = ".png"
+    suffix = format_suffix(path, _WRITERS, ".png")
     if suffix not in _WRITERS:
         raise UsageError(f"cannot write a {suffix} file: choose one of {' '.join(_WRITERS)}")
     return _WRITERS[suffix]

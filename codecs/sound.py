@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from ..errors import UnreadableInputError, UsageError
-from .files import STANDARD, write_bytes
+from .files import format_suffix, write_bytes
 
 MAX_SECONDS = 4 * 3600
 WRITABLE = {
@@ -91,17 +91,23 @@ def read_sound(data: bytes, name: str = "the input") -> Sound:
         raise UnreadableInputError(f"{name}: {error}") from None
 
 
+def check_suffix(path: str | Path) -> str:
+    """The suffix that says the format of an output, .wav where there is none. Raises UsageError for another."""
+    suffix = format_suffix(path, WRITABLE, ".wav")
+    if suffix not in WRITABLE:
+        raise UsageError(f"a sound goes into {', '.join(WRITABLE)}, not {suffix}")
+    return suffix
+
+
 def write_sound(sound: Sound, path: str | Path, overwrite: bool = False) -> None:
-    """Writes a file whose suffix says the format, WAV for "-". What is beyond -1..1 is clipped.
+    """Writes a file whose suffix says the format, WAV without one and for "-". What is beyond -1..1 is clipped.
 
     WAV, FLAC and AIFF get 16-bit samples.
 
     Raises:
         UsageError: for another suffix, and as `files.atomic_output` does.
     """
-    suffix = ".wav" if str(path) == STANDARD else Path(path).suffix.lower()
-    if suffix not in WRITABLE:
-        raise UsageError(f"a sound goes into {', '.join(WRITABLE)}, not {suffix or 'no suffix'}")
+    suffix = check_suffix(path)
     buffer = io.BytesIO()  # libsndfile seeks, which a pipe cannot do
     file_format, subtype = WRITABLE[suffix]
     try:

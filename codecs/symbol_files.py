@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnreadableInputError, UsageError
-from .files import STANDARD, atomic_output, write_bytes
+from .files import atomic_output, format_suffix, write_bytes
+from .mecb import BYTES, PICTURE
 
+PICTURE_FORMATS = {".png": "PNG", ".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 _NUMPY_START = b"\x93NUMPY"
 
 
@@ -47,11 +49,17 @@ def _looks_like_picture(data: bytes) -> bool:
         return True
 
 
-def suffix_of(symbols: Any) -> str:
-    """The usual suffix of a file for decoded symbols."""
-    if isinstance(symbols, bytes):
-        return ".bin"
-    return ".npy" if isinstance(symbols, np.ndarray) else ".png"
+def suffix_of(form: int) -> str:
+    """The usual suffix of a file for the symbols of a header's `form`: bytes, a picture, or an array."""
+    return {BYTES: ".bin", PICTURE: ".png"}.get(form, ".npy")
+
+
+def check_suffix(form: int, path: str | Path) -> None:
+    """Raise UsageError where symbols of `form` do not go into a file of that name. Bytes may be anything."""
+    if form == PICTURE:
+        _picture_suffix(path)
+    elif form != BYTES and format_suffix(path, (".npy",), ".npy") != ".npy":
+        raise UsageError(f"{path} holds no array by its name: an array goes into .npy")
 
 
 def write_symbols(symbols: Any, target: str | Path, overwrite: bool) -> None:
@@ -65,17 +73,14 @@ def write_symbols(symbols: Any, target: str | Path, overwrite: bool) -> None:
         with atomic_output(target, overwrite) as file:
             np.lib.format.write_array(file, symbols, allow_pickle=False)
     else:
-        _write_picture(symbols, target, overwrite)
+        suffix = _picture_suffix(target)
+        stored = io.BytesIO()
+        symbols.save(stored, format=PICTURE_FORMATS[suffix])
+        write_bytes(stored.getvalue(), target, overwrite)
 
 
-def _write_picture(picture: Any, target: str | Path, overwrite: bool) -> None:
-    suffix = ".png" if str(target) == STANDARD else Path(target).suffix.lower()
-    if suffix not in {".png", ".pgm", ".tif", ".tiff", ".bmp"}:
-        raise UsageError(
-            f"a lossless grey picture goes into .png, .pgm, .tif or .bmp, not {suffix or 'no suffix'}"
-        )
-    stored = io.BytesIO()
-    picture.save(
-        stored, format={".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}.get(suffix, suffix[1:].upper())
-    )
-    write_bytes(stored.getvalue(), target, overwrite)
+def _picture_suffix(path: str | Path) -> str:
+    suffix = format_suffix(path, PICTURE_FORMATS, ".png")
+    if suffix not in PICTURE_FORMATS:
+        raise UsageError(f"a lossless grey picture goes into {', '.join(PICTURE_FORMATS)}, not {suffix}")
+    return suffix

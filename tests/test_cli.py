@@ -115,9 +115,11 @@ def test_a_folder_and_the_folders_in_it(run, photo):
 
 
 def test_two_inputs_for_one_output(run, photo):
-    Path("photo.jpg").write_bytes(photo.read_bytes())
-    fails(run("encode", "photo.png", "photo.jpg"), 2, "photo.png", "photo.jpg", "photo.bf")
-    assert not Path("photo.bf").exists()
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        Path(f"{folder}/photo.png").write_bytes(photo.read_bytes())
+    fails(run("encode", "one/photo.png", "two/photo.png", "-o", "out"), 2, "one/photo.png", "two/photo.png", "out/")
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize("size", [3000, 5000])

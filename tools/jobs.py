@@ -2,98 +2,172 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import click
 
-from ..codecs.files import STANDARD, check_output, shown_name
-from ..errors import BitfloorError, UnreadableInputError, UsageError
-from .console import DEBUG, QUIET, error_line, setting
+from ..codecs.files import STANDARD, check_output, is_stream, shown_name
+from ..errors import BitfloorError, UsageError
+from .console import DEBUG, QUIET, error_line, note, resume_hint, setting
+from .gather import Found
+
+
+class Namer(Protocol):
+    """Names an output after its input."""
+
+    def __call__(self, source: Path, below: Path, whole: bool) -> str:
+        """Return the file name for `source`, called `below`; with `whole` all of that name stays in it.
+
+        Raises BitfloorError where the input has no output.
+        """
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read and one to write; either may be "-". `into` is a folder to make first, if any."""
+    """One file to read and one to write; either may be "-".
+
+    `into` is a folder to make first, if any; `problem` is why the job cannot be done; `beside` tells that the output
+    lies beside its input under a name that no option gave.
+    """
 
     source: Path
     target: Path
     into: Path | None = None
+    problem: BitfloorError | None = None
+    beside: bool = False
 
 
-def plan(
-    inputs: Collection[Path], out: str | None, suffix: str, recursive: bool, wanted: Collection[str]
-) -> list[Job]:
-    """Return the jobs for `inputs`, files and folders, whose outputs end in `suffix`.
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of an input and of its output."""
 
-    Of a folder those files are taken that end in one of `wanted`, with `recursive` those in the folders
-    below too. `out` is a file for one input file and a folder otherwise, where the tree of an input
-    folder is built again; None puts every output beside its input, a "/" at its end makes it a folder.
-    Raises UsageError where two inputs would become one output, or an input its own output.
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What happens to outputs that are there already: refused, replaced (`force`) or left alone (`skip`).
+
+    `originals` tells that an output beside its input may be what that was made from, which `force` then spares.
     """
-    jobs = []
-    into_folder = len(inputs) > 1 or any(path.is_dir() for path in inputs)
-    into_folder = into_folder or (out is not None and (Path(out).is_dir() or out.endswith("/")))
-    for path in inputs:
-        for source, below in _sources(path, recursive, wanted):
-            if out is None and source.suffix.lower() == suffix:
-                raise UsageError(f"{source} ends in {suffix} already: name the output with -o")
-            if out is None:
-                target = source if str(source) == STANDARD else source.with_suffix(suffix)
-            elif into_folder and out != STANDARD:
-                target = Path(out) / below.with_suffix(suffix)
-            else:
-                target = Path(out)
-            jobs.append(Job(source, target, target.parent if into_folder and out is not None else None))
-    _check(jobs)
-    return jobs
+
+    force: bool = False
+    skip: bool = False
+    originals: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for two wishes at once."""
+        if self.force and self.skip:
+            raise UsageError("give only one of -f and --skip-existing")
+
+    def replaces(self, job: Job) -> bool:
+        """Tell whether the output of `job` may be replaced."""
+        return self.force and not (self.originals and job.beside)
+
+    def check(self, job: Job) -> None:
+        """Raise UsageError where the output of `job` cannot be written."""
+        if self.force and not self.replaces(job) and os.path.isfile(job.target):
+            raise UsageError(
+                f"{job.target} is there already, and it may be what {job.source} was made from: "
+                f"-f replaces it only where -o names it"
+            )
+        check_output(job.target, self.replaces(job))
 
 
-def _sources(path: Path, recursive: bool, wanted: Collection[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield each input file with its path below the folder that was named."""
-    if not path.is_dir():
-        yield path, Path(path.name if str(path) != STANDARD else "stdin")
-        return
-    files = sorted(path.rglob("*") if recursive else path.iterdir())
-    files = [file for file in files if file.suffix.lower() in wanted and file.is_file()]
-    if not files:
-        hint = "" if recursive else " (--recursive also looks into the folders in it)"
-        raise UnreadableInputError(f"{path} holds no files that end in {' '.join(wanted)}{hint}")
-    for file in files:
-        yield file, file.relative_to(path)
+def plan(found: Sequence[Found], inputs: Sequence[Path], out: str | None, name: Namer) -> list[Job]:
+    """Return the jobs for the files `found` among `inputs`, whose outputs `name` names.
+
+    `out` is a file for one input file and a folder otherwise, where the tree of an input folder is built again; a "/"
+    at its end makes it a folder. None puts every output beside its input. Where two outputs would be one, both keep
+    the whole name of their input (`a.png.bf`, `a.jpg.bf`).
+    Raises UsageError where that does not help, or for an output that cannot be.
+    """
+    folder = out is not None and out != STANDARD and (out.endswith("/") or os.path.isdir(out))
+    folder = folder or len(inputs) > 1 or any(os.path.isdir(path) for path in inputs)
+    if out == STANDARD and len(found) > 1:
+        raise UsageError("standard output takes the output of one file, not of several")
+    if folder and out is not None and out != STANDARD and os.path.exists(out) and not os.path.isdir(out):
+        raise UsageError(f"several files go into a folder, and {out} is none")
+    if out is not None and (not folder or out == STANDARD):
+        return [_checked(Job(item.path, Path(out), problem=item.problem)) for item in found]
+    jobs = [_job(item, out, name, whole=False) for item in found]
+    while clashes := _clashes(jobs):
+        before = list(jobs)
+        for index in clashes:
+            jobs[index] = _job(found[index], out, name, whole=True)
+        if jobs == before:
+            one, other = clashes[:2]
+            raise UsageError(f"{found[one].path} and {found[other].path} would both become {jobs[one].target}")
+    return [_checked(job) for job in jobs]
 
 
-def _check(jobs: list[Job]) -> None:
-    taken: dict[Path, Path] = {}
-    for job in jobs:
-        other = taken.setdefault(job.target, job.source)
-        if str(job.target) == STANDARD and len(jobs) > 1:
-            raise UsageError("standard output takes the output of one file, not of several")
-        if other is not job.source:
-            raise UsageError(f"{other} and {job.source} would both become {job.target}")
-        if str(job.source) != STANDARD and job.source.resolve() == job.target.resolve():
-            raise UsageError(f"{job.source} would be replaced by its own output: name another with -o")
+def _clashes(jobs: Sequence[Job]) -> list[int]:
+    """Where the jobs stand whose output is that of another, too; those of one output beside each other."""
+    places: dict[Path, list[int]] = {}
+    for index, job in enumerate(jobs):
+        if job.problem is None:
+            places.setdefault(job.target, []).append(index)
+    return [index for same in places.values() if len(same) > 1 for index in same]
 
 
-def run_jobs(jobs: list[Job], work: Callable[[Job], None], overwrite: bool) -> None:
+def _job(item: Found, out: str | None, name: Namer, whole: bool) -> Job:
+    source = item.path
+    try:
+        if item.problem is not None:
+            raise item.problem
+        if out is None and str(source) == STANDARD:
+            return Job(source, source)
+        if out is None and is_stream(source):
+            raise UsageError(f"{source} is a pipe or a device: name the output with -o")
+        place = source.parent if out is None else Path(out) / item.below.parent
+        target = place / name(source, item.below, whole)
+        return Job(source, target, None if out is None else place, beside=_same(place, source.parent))
+    except BitfloorError as error:
+        return Job(source, source, problem=error)
+
+
+def _checked(job: Job) -> Job:
+    """The job, with a problem where its output is its input."""
+    if job.problem is None and _same(job.source, job.target) and not is_stream(job.source):
+        problem = UsageError(f"{job.source} would be replaced by its own output: name another with -o")
+        return replace(job, problem=problem)
+    return job
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existing) -> None:
     """Do `work` for every job with a progress bar; ends the command with the code of the first failure.
 
-    What goes wrong with one of several files is reported, and the others go on. Outputs that are there
-    already are refused before the work on their file starts.
+    What goes wrong with one of several files is reported, and the others go on. Outputs that are there already are
+    refused before the work on their file starts. A last line says what came of all.
     """
     if len(jobs) == 1:
-        _one(jobs[0], work, overwrite)
+        if _one(jobs[0], work, existing) is None:
+            note(f"{jobs[0].target} is there already: skipped")
         return
     from tqdm import tqdm
 
-    first_code = 0
+    first_code, skipped, done = 0, 0, []
     quiet = setting(click.get_current_context(silent=True), QUIET)
     for job in tqdm(jobs, unit="file", disable=quiet or None, file=sys.stderr):
+        resume_hint(f"{len(done)} of {len(jobs)} files are done; --skip-existing goes on with the others")
         try:
-            _one(job, work, overwrite)
+            sizes = _one(job, work, existing)
+            done += [sizes] if sizes else []
+            skipped += sizes is None
         except BitfloorError as error:
             error_line(str(error))
             first_code = first_code or error.exit_code
@@ -102,15 +176,30 @@ def run_jobs(jobs: list[Job], work: Callable[[Job], None], overwrite: bool) -> N
                 raise
             error_line(f"{job.source}: unexpected {type(error).__name__}: {error}; --debug shows where")
             first_code = first_code or 1
+    note(_summary(done, skipped, len(jobs) - len(done) - skipped))
     if first_code:
         click.get_current_context().exit(first_code)
 
 
-def _one(job: Job, work: Callable[[Job], None], overwrite: bool) -> None:
+def _one(job: Job, work: Callable[[Job], Sizes], existing: Existing) -> Sizes | None:
+    """Do one job; None where its output is there already and stays."""
+    if job.problem is not None:
+        raise job.problem
+    if existing.skip and os.path.isfile(job.target):
+        return None
     if job.into is not None:
         _make_folder(job.into)
-    check_output(job.target, overwrite)
-    work(job)
+    existing.check(job)
+    return work(job)
+
+
+def _summary(done: Sequence[Sizes], skipped: int, failed: int) -> str:
+    before, after = sum(sizes.before for sizes in done), sum(sizes.after for sizes in done)
+    change = f", {abs(after / before - 1):.1%} {'less' if after <= before else 'more'}" if before else ""
+    words = [f"{len(done):,} file{'' if len(done) == 1 else 's'}: {before:,} -> {after:,} bytes{change}"]
+    words += [f"{skipped:,} there already"] if skipped else []
+    words += [f"{failed:,} failed"] if failed else []
+    return "; ".join(words)
 
 
 def _make_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import ModelError, UnreadableInputError, UsageError
 from ..container import MAGIC
-from ..files import write_bytes
+from ..files import format_suffix, write_bytes
 from ..sound import read_sound
 
 if TYPE_CHECKING:
@@ -58,17 +58,26 @@ def _checked(tokens: np.ndarray, name: str, codec: SECodecCodec) -> np.ndarray:
     return tokens.astype(np.int64)
 
 
+def check_suffix(path: str | Path) -> str:
+    """The suffix that says the format of an output, .npy where there is none. Raises UsageError for another."""
+    suffix = format_suffix(path, SUFFIXES, ".npy")
+    if suffix not in SUFFIXES:
+        raise UsageError(f"tokens go into {' or '.join(SUFFIXES)}, not {suffix}")
+    return suffix
+
+
 def write_tokens(tokens: np.ndarray, codec: SECodecCodec, path: Path, overwrite: bool = False) -> None:
     """Writes tokens (F, L): .npy as int32, or .json with the frame rate, the numbers of codes and the model.
 
     Raises:
         UsageError: for another suffix, and as `files.atomic_output` does.
     """
-    if path.suffix.lower() == ".npy":
+    suffix = check_suffix(path)
+    if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, tokens.astype(np.int32), allow_pickle=False)
         write_bytes(buffer.getvalue(), path, overwrite)
-    elif path.suffix.lower() == ".json":
+    else:
         layers = tokens.shape[1]
         content = {
             "codec": codec.name,
@@ -78,5 +87,3 @@ def write_tokens(tokens: np.ndarray, codec: SECodecCodec, path: Path, overwrite:
             "tokens": tokens.tolist(),
         }
         write_bytes(json.dumps(content).encode() + b"\n", path, overwrite)
-    else:
-        raise UsageError(f"tokens go into {' or '.join(SUFFIXES)}, not {path.suffix or 'no suffix'}")

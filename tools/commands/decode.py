@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ...codecs import registry
 from ...codecs.base import PictureCodec
-from ...codecs.container import unpack
-from ...codecs.files import STANDARD, read_bytes
+from ...codecs.files import STANDARD, is_stream, read_bytes, shown_name
+from ...codecs.info import FileInfo, describe
+from ...errors import CorruptStreamError, UsageError
 from ..console import common_options, detail, note
-from ..jobs import Job, naming, plan, run_jobs
+from ..gather import gather
+from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
 from ..options import STREAM, TARGET
-from .encode import SUFFIX
+from ..suffixes import SUFFIX, stem
+
+DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no option says
 
 
 @click.command()
@@ -25,73 +31,111 @@ from .encode import SUFFIX
     type=TARGET,
     help="File, whose suffix says the format, or folder. [IN.png, IN.wav]",
 )
-@click.option("-f", "--force", is_flag=True, help="Overwrite.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite; beside IN only what -o names.")
+@click.option("--skip-existing", is_flag=True, help="Leave out what is decoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options
-def command(inputs: tuple[Path, ...], out: str | None, force: bool, recursive: bool) -> None:
-    """Bring each compressed IN back; codec and model are found from the file. "-" is standard input."""
-    jobs = plan(inputs, out, ".png", recursive, [SUFFIX])
+def command(inputs: tuple[Path, ...], out: str | None, force: bool, skip_existing: bool, recursive: bool) -> None:
+    """Bring each compressed IN back; codec and model are found from the file. "-" is standard input.
 
-    def work(job: Job) -> None:
+    A file beside IN may be the original that IN was made from, so -f replaces it only where -o names that file.
+    """
+    existing = Existing(force, skip_existing, originals=True)
+    files = _Files()
+    jobs = plan(gather(inputs, recursive, [SUFFIX]), inputs, out, files.name)
+
+    def work(job: Job) -> Sizes:
         with naming(job.source):
-            _decode_file(job, force)
+            return _decode_file(job, files.read(job.source), existing.replaces(job))
 
-    run_jobs(jobs, work, force)
+    run_jobs(jobs, work, existing)
 
 
-def _decode_file(job: Job, force: bool) -> None:
+@dataclass
+class _Files:
+    """Reads inputs, a pipe only once: what was read to name its output is kept until it is decoded."""
+
+    kept: dict[Path, bytes] = field(default_factory=dict)
+
+    def read(self, path: Path) -> bytes:
+        return self.kept.pop(path, b"") or read_bytes(path)
+
+    def name(self, source: Path, below: Path, whole: bool) -> str:
+        """See `jobs.Namer`: the suffix is that of what the file holds."""
+        if below.suffix.lower() in DECODED:
+            raise UsageError(f"{source} is no compressed file by its name: name the output with -o if it is one")
+        data = read_bytes(source)
+        with naming(source):
+            suffix = default_suffix(describe(data))
+        if is_stream(source):
+            self.kept[source] = data
+        name = below.name if whole else stem(below.name, (SUFFIX,))
+        return name if not whole and name.lower().endswith(suffix) else name + suffix
+
+
+def default_suffix(info: FileInfo) -> str:
+    """Suffix of the file that a compressed one becomes; raises CorruptStreamError for an unknown codec."""
+    if info.kind == "symbols":
+        from ...codecs.symbol_files import suffix_of
+
+        return suffix_of(info.fields.get("form", 0))
+    if info.kind is None:
+        raise CorruptStreamError(f"the file needs codec {info.codec_id}, which this bitfloor does not have")
+    return ".wav" if info.kind == "sound" else ".png"
+
+
+def check_suffix(info: FileInfo, target: Path) -> None:
+    """Raise UsageError where what a compressed file holds does not go into a file called `target`."""
+    if info.kind == "symbols":
+        from ...codecs.symbol_files import check_suffix
+
+        check_suffix(info.fields.get("form", 0), target)
+    elif info.kind == "sound":
+        from ...codecs import sound
+
+        sound.check_suffix(target)
+    else:
+        from ...codecs import picture_files
+
+        picture_files.check_suffix(target)
+
+
+def _decode_file(job: Job, data: bytes, overwrite: bool) -> Sizes:
     start = time.perf_counter()
-    data = read_bytes(job.source)
-    entry = registry.by_id(unpack(data).header.codec_id)  # before torch is imported
-    if entry.kind == "symbols":
-        _decode_symbols(job, data, force)
-        return
-    if entry.kind == "sound":
-        _decode_sound(job, data, force)
-        return
+    info = describe(data)
+    default_suffix(info)
+    check_suffix(info, job.target)  # before torch is imported
 
     from ...codecs.api import codec_of
-    from ...codecs.picture_files import check_suffix, write_picture
 
-    check_suffix(job.target)
     codec = codec_of(data)
-    if not isinstance(codec, PictureCodec):
-        raise TypeError(f"{entry.name} is registered for pictures and is no PictureCodec")
     loaded = time.perf_counter()
-    picture = codec.decode_picture(data)
-    decoded = time.perf_counter()
-    write_picture(picture, job.target, force)
-    name = "standard input" if str(job.source) == STANDARD else str(job.source)
-    note(f"{name} -> {job.target}: {picture.width}x{picture.height}")
+    decoded = codec.decode_picture(data) if isinstance(codec, PictureCodec) else codec.decode(data)
+    ready = time.perf_counter()
+    words = _write(decoded, info, job.target, overwrite)
+    note(f"{shown_name(job.source)} -> {job.target}: {words}")
     detail(
-        f"  codec {codec.name}; loaded the codec {loaded - start:.2f} s, decoded {decoded - loaded:.2f} s, "
-        f"written {time.perf_counter() - decoded:.2f} s"
+        f"  codec {codec.name}; loaded the codec {loaded - start:.2f} s, decoded {ready - loaded:.2f} s, "
+        f"written {time.perf_counter() - ready:.2f} s"
     )
+    written = os.stat(job.target).st_size if str(job.target) != STANDARD else 0
+    return Sizes(len(data), written)
 
 
-def _decode_sound(job: Job, data: bytes, force: bool) -> None:
-    """Write a sound, as WAV unless named otherwise."""
-    from ...codecs.api import codec_of
-    from ...codecs.sound import Sound, write_sound
+def _write(decoded: Any, info: FileInfo, target: Path, overwrite: bool) -> str:
+    """Write what was decoded; returns words that describe it."""
+    if info.kind == "sound":
+        from ...codecs.sound import Sound, write_sound
 
-    start = time.perf_counter()
-    sound = Sound(*codec_of(data).decode(data))
-    target = job.target.with_suffix(".wav") if job.target.suffix.lower() == ".png" else job.target
-    write_sound(sound, target, force)
-    name = "standard input" if str(job.source) == STANDARD else str(job.source)
-    note(f"{name} -> {target}: {sound.seconds:.2f} s at {sound.rate} Hz")
-    detail(f"  loaded, decoded and written in {time.perf_counter() - start:.2f} s")
+        sound = Sound(*decoded)
+        write_sound(sound, target, overwrite)
+        return f"{sound.seconds:.2f} s at {sound.rate} Hz"
+    if info.kind == "symbols":
+        from ...codecs.symbol_files import write_symbols
 
+        write_symbols(decoded, target, overwrite)
+        return f"{info.size:,} bytes were read"
+    from ...codecs.picture_files import write_picture
 
-def _decode_symbols(job: Job, data: bytes, force: bool) -> None:
-    """Write what the codec of symbols drew: a picture, an array as .npy, or bytes as .bin unless named."""
-    from ...codecs.api import codec_of
-    from ...codecs.symbol_files import suffix_of, write_symbols
-
-    symbols = codec_of(data).decode(data)
-    target = job.target
-    if target.suffix.lower() == ".png":
-        target = target.with_suffix(suffix_of(symbols))
-    write_symbols(symbols, target, force)
-    name = "standard input" if str(job.source) == STANDARD else str(job.source)
-    note(f"{name} -> {target}: {len(data):,} bytes were read")
+    write_picture(decoded, target, overwrite)
+    return f"{decoded.width}x{decoded.height}"

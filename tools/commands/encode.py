@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,19 +13,14 @@ from typing import Any
 import click
 
 from ...codecs.base import DEFAULT_QUALITY, Codec, PictureCodec
-from ...codecs.files import STANDARD, read_bytes, write_bytes
+from ...codecs.files import is_stream, read_bytes, shown_name, write_bytes
 from ...errors import TargetError, UsageError
 from ..console import common_options, detail, note
-from ..jobs import Job, naming, plan, run_jobs
+from ..gather import gather
+from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
 from ..options import CODEC, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
 from ..sources import codec_for, read_source
-
-SUFFIX = ".bf"
-READABLE_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".webp", ".avif", ".tif", ".tiff", ".gif", ".bmp"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".qoi"),
-    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au"),
-)
+from ..suffixes import READABLE, SUFFIX, is_media, stem
 
 
 @dataclass(frozen=True)
@@ -37,12 +33,10 @@ class Aim:
     psnr: float | None
 
     def __post_init__(self) -> None:
-        """Raise UsageError for more than one wish, or an impossible one."""
+        """Raise UsageError for more than one wish."""
         wishes = [wish for wish in (self.quality, self.size, self.bpp, self.psnr) if wish is not None]
         if len(wishes) > 1:
             raise UsageError("give only one of -q, --size, --bpp and --psnr")
-        if not all(wish > 0 for wish in wishes):  # false for NaN too
-            raise UsageError("-q, --size, --bpp and --psnr want a positive number")
 
 
 @click.command()
@@ -60,6 +54,7 @@ class Aim:
 @click.option("--law", type=STREAM, help="Codec mecb: law of the output, CSV or .npy.")
 @click.option("--seed", type=SEED, help="Codec mecb: what the output is drawn with. [0]")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
+@click.option("--skip-existing", is_flag=True, help="Leave out what is encoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options
 def command(
@@ -76,18 +71,35 @@ def command(
     law: Path | None,
     seed: int | None,
     force: bool,
+    skip_existing: bool,
     recursive: bool,
 ) -> None:
     """Compress each IN, a file or all pictures and sounds of a folder; "-" is standard input and output."""
     aim = Aim(quality, size, bpp, psnr)
-    jobs = plan(inputs, out, SUFFIX, recursive, READABLE_SUFFIXES)
+    existing = Existing(force, skip_existing)
+    _check_out(out)
+    jobs = plan(gather(inputs, recursive, READABLE), inputs, out, _name)
     options = _symbol_options(codec, rate, law, seed)
 
-    def work(job: Job) -> None:
+    def work(job: Job) -> Sizes:
         with naming(job.source):
-            _encode_file(job, aim, codec, model, force=force, options=options)
+            return _encode_file(job, aim, codec, model, force=force, options=options)
 
-    run_jobs(jobs, work, force)
+    run_jobs(jobs, work, existing)
+
+
+def _name(source: Path, below: Path, whole: bool) -> str:
+    """See `jobs.Namer`."""
+    if below.suffix.lower() == SUFFIX:
+        raise UsageError(f"{source} ends in {SUFFIX} already: name the output with -o")
+    return (below.name if whole else stem(below.name)) + SUFFIX
+
+
+def _check_out(out: str | None) -> None:
+    """Raise UsageError for an output that other programs would take for a picture or a sound."""
+    if out is not None and is_media(out) and not os.path.isdir(out) and not is_stream(out) and not out.endswith("/"):
+        better = stem(out) + SUFFIX
+        raise UsageError(f"{out} would not be what its name says, but a bitfloor file: name it {better}")
 
 
 def _symbol_options(
@@ -107,8 +119,8 @@ def _symbol_options(
 
 def _encode_file(
     job: Job, aim: Aim, codec_name: str | None, model: str | None, *, force: bool, options: dict[str, Any]
-) -> None:
-    name = "standard input" if str(job.source) == STANDARD else str(job.source)
+) -> Sizes:
+    name = shown_name(job.source)
     start = time.perf_counter()
     file = read_bytes(job.source)
     codec_name = codec_name or codec_for(file, name)
@@ -127,6 +139,7 @@ def _encode_file(
         f"  codec {codec_name}; read {read - start:.2f} s, loaded the codec {loaded - read:.2f} s, "
         f"encoded {encoded - loaded:.2f} s; {len(file):,} bytes before"
     )
+    return Sizes(len(file), len(data))
 
 
 def encode_to_aim(
