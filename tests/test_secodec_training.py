@@ -131,7 +131,7 @@ def test_the_token_model_learns_what_follows_what(task, collection, tmp_path):
     counting = [(torch.arange(90)[:, None] + start) % sizes for start in range(24)]
     tokens.training, tokens.held_out = counting[:20], counting[20:]
     tokens._places = np.arange(1, 21) / 20
-    before = tokens.validate(tokens.model)
+    before = tokens.validate(tokens.model, 60.0)
     assert before["bits"] > 0.9 * sizes.log2().mean().item()
     trainer = Trainer(tokens, Budget(steps=80, lr=1e-2, warmup=5), tmp_path)
     trainer.run()
@@ -156,7 +156,7 @@ def test_codes_are_chosen_anew_by_what_they_cost(task, collection):
             seen.append(progress)
             assert any((new != old).any() for new, old in zip(tokens.training, tokens.nearest, strict=True))
     np.testing.assert_allclose(seen, CHOICES, atol=0.0501)
-    figures = tokens.validate(tokens.model)
+    figures = tokens.validate(tokens.model, 60.0)
     assert figures["share_chosen"] < figures["share"]
 
 

@@ -29,7 +29,7 @@ FITTED_CROPS = 256  # by which --from fits new channels or drops old ones
 @click.option("--minutes", type=POSITIVE, help="Wall-clock budget; the learning rate reaches its end with it.")
 @click.option("--steps", type=int, help="Budget in steps instead.")
 @click.option("--lr", type=POSITIVE, default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option("--batch", default=8, show_default=True, help="Crops or clips in a step.")
+@click.option("--batch", default=16, show_default=True, help="Crops or clips in a step.")
 @click.option("--crop", default=128, show_default=True, help="Side of a picture's crop, a multiple of 64.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
@@ -41,6 +41,14 @@ FITTED_CROPS = 256  # by which --from fits new channels or drops old ones
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
 @click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
 @click.option("--neighbours", default=10, show_default=True, help="Speech: in the graph; fewer give more codes.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Of matrix products; auto measures which is faster here.",
+)
+@click.option("--drawings", default=0.1, show_default=True, help="Pictures: share of crops with text and patterns.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 def command(
@@ -61,6 +69,8 @@ def command(
     rule: str,
     codes: int | None,
     neighbours: int,
+    precision: str,
+    drawings: float,
     device: str,
     seed: int,
 ) -> None:
@@ -96,8 +106,8 @@ def command(
         click.echo(write(out, preset, name))
         return
     trainer = Trainer(
-        make_task(codec, preset, folders, batch=batch, crop=crop, folder=out, speech=speech),
-        Budget(minutes=minutes, steps=steps, lr=lr, seed=seed),
+        make_task(codec, preset, folders, batch=batch, crop=crop, folder=out, speech=speech, drawings=drawings),
+        Budget(minutes=minutes, steps=steps, lr=lr, seed=seed, precision=precision),
         out / STAGES.get(codec, ""),
         device,
     )

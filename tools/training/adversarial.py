@@ -19,6 +19,7 @@ from ...codecs.secodec.model import SECodecNetwork
 from ...codecs.secodec.networks import Decoder
 from ...entropy_models.structural import Rule
 from .discriminators import MultiScaleDiscriminator, deception_loss, discriminator_loss, feature_distance
+from .precision import mixed
 from .secodec import draw_layers, mel_by_layers, validation_clips
 from .spectral_loss import MelDistance, compressed_distance
 from .speech import RandomClips, find_speech, split_speakers
@@ -68,6 +69,7 @@ class AdversarialTask:
         rule: Rule = "nearest",
     ) -> None:
         self.network = network.eval()
+        self.dtype = torch.float32
         self.model: nn.Module = Opponents(network.decoder)
         self.size, self.rule = batch, rule
         self.samples = round(seconds * network.config.frame_rate) * network.config.hop
@@ -81,22 +83,22 @@ class AdversarialTask:
         clips = self.clips.draw(rng, self.size, self.samples)
         layers = draw_layers(rng, self.size, self.network.config.layers)
         device = next(self.model.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+        with torch.no_grad(), mixed(device, self.dtype):
             latents = self.network.encoder(pad_to_frames(clips, self.network.config.hop).to(device))
             quantised = self.network.quantiser(latents, layers.to(device), self.rule)
         return clips, quantised.latents
 
-    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Task`."""
         clips, latents = inputs
         self.mel.to(clips.device)
-        with torch.autocast(clips.device.type, torch.bfloat16):
+        with mixed(clips.device, self.dtype):
             decoded, parts = model(latents, clips)
         parts |= {"mel": self.mel(decoded, clips), "complex": compressed_distance(decoded, clips)}
         total = torch.stack([weight * parts[name].float() for name, weight in WEIGHTS.items()]).sum()
-        return total, {"loss": total.item(), **{name: parts[name].item() for name in WEIGHTS}}
+        return total, {"loss": total.detach(), **{name: parts[name].detach() for name in WEIGHTS}}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module, seconds: float) -> dict[str, float]:
         """On held-out speakers, by layers: mel distance and bits a second."""
         return mel_by_layers(self.network.to(next(model.parameters()).device), self.held_out, self.mel, self.rule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from ...codecs.mlicv2.model import STRIDE, MLICv2, MLICv2Config
 from ...codecs.mlicv2.quality import POSITIONS, lagrangian
 from .pictures import RandomCrops, find_pictures, is_held_out, load_pictures
+from .precision import mixed
 
 REFERENCE_LAMBDA = 0.0093
 VALIDATION_POSITIONS = tuple(round(POSITIONS * f) for f in (0.0, 0.25, 0.5, 0.75, 1.0))
+LOUDEST = 4.0  # loss beyond which a crop pulls no harder; photographs lie between 0.3 and 1.5
 LATE = 0.85  # share of the run after which crops are larger
 
 
@@ -28,12 +31,14 @@ class MLICv2Task:
         batch: int = 8,
         crop: int = 128,
         late_crop: int = 192,
+        drawings: float = 0.0,
     ) -> None:
         self.network = MLICv2(config)
         self.model: nn.Module = self.network
+        self.dtype = torch.float32
         self.size, self.crop, self.late_crop = batch, crop, late_crop
         paths = find_pictures(folders)
-        self.crops = RandomCrops(load_pictures([p for p in paths if not is_held_out(p)]))
+        self.crops = RandomCrops(load_pictures([p for p in paths if not is_held_out(p)]), drawings)
         self.held_out = load_pictures([p for p in paths if is_held_out(p)])
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
@@ -41,35 +46,46 @@ class MLICv2Task:
         crops = self.crops.draw(rng, self.size, self.late_crop if progress > LATE else self.crop)
         return crops, torch.from_numpy(rng.integers(0, POSITIONS + 1, self.size))
 
-    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Task`."""
         x, position = inputs
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with mixed(x.device, self.dtype):
             out = model(x, position)
         bpp, mse = rate_and_distortion(out, x)
         weight = lagrangian(position.float())
-        loss = ((bpp + weight * 255**2 * mse) / torch.sqrt(weight / REFERENCE_LAMBDA)).mean()
-        return loss, {"loss": loss.item(), "bpp": bpp.mean().item(), "mse": mse.mean().item()}
+        losses = (bpp + weight * 255**2 * mse) / torch.sqrt(weight / REFERENCE_LAMBDA)
+        # A drawing that the network cannot do yet costs a hundred times a photograph and would drown it in the step.
+        loss = (losses * (LOUDEST / losses.detach()).clamp_max(1)).mean()
+        return loss, {"loss": losses.detach().mean(), "bpp": bpp.detach().mean(), "mse": mse.detach().mean()}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Estimated bpp and PSNR (dB) at five qualities over centre crops of the held-out pictures."""
-        figures = {}
+    def validate(self, model: nn.Module, seconds: float) -> dict[str, float]:
+        """Estimated bpp and PSNR (dB) at five qualities over centre crops of the held-out pictures.
+
+        In an order that never changes, as many pictures as `seconds` allow, at least one; `pictures` says how many.
+        """
         device = next(model.parameters()).device
         model.eval()
-        for number, position in enumerate(VALIDATION_POSITIONS):
-            rates, errors = [], []
-            for picture in self.held_out:
-                x = _centre(picture).to(device)
-                with torch.autocast(x.device.type, torch.bfloat16):
-                    out = model(x, torch.full((1,), position, device=device))
-                out["x_hat"] = out["x_hat"].clamp(0, 1)
-                bpp, mse = rate_and_distortion(out, x)
-                rates.append(bpp.item())
-                errors.append(10 * np.log10(1 / max(mse.item(), 1e-10)))
-            figures[f"bpp{number}"], figures[f"psnr{number}"] = float(np.mean(rates)), float(np.mean(errors))
+        end = time.monotonic() + seconds
+        points: list[list[tuple[float, float]]] = []
+        for picture in self.held_out:
+            x = _centre(picture).to(device)
+            points.append([self._point(model, x, position) for position in VALIDATION_POSITIONS])
+            if time.monotonic() > end:
+                break
         model.train()
+        figures = {"pictures": float(len(points))}
+        for number, (bpp, psnr) in enumerate(np.mean(points, 0) if points else ()):
+            figures[f"bpp{number}"], figures[f"psnr{number}"] = float(bpp), float(psnr)
         return figures
+
+    def _point(self, model: nn.Module, x: Tensor, position: int) -> tuple[float, float]:
+        """Bits per pixel and PSNR (dB) of one picture (1, 3, H, W) at one quality index."""
+        with mixed(x.device, self.dtype):
+            out = model(x, torch.full((1,), position, device=x.device))
+        out["x_hat"] = out["x_hat"].clamp(0, 1)
+        bpp, mse = rate_and_distortion(out, x)
+        return bpp.item(), 10 * float(np.log10(1 / max(mse.item(), 1e-10)))
 
 
 def rate_and_distortion(out: dict, x: Tensor) -> tuple[Tensor, Tensor]:

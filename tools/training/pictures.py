@@ -14,19 +14,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ...errors import UnreadableInputError
+from .drawings import draw, patch_over
 
 SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".ppm", ".bmp"}
 HELD_OUT_SHARE = 32  # one picture in so many is for validation, chosen by its name
 SMALLEST_SIDE = 64
+PATCHES = 1 / 3  # of the drawings are laid over a picture
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
     """Every picture below the folders, sorted."""
     paths = [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
     if not paths:
-        raise UnreadableInputError(
-            f"no pictures in {', '.join(map(str, folders))}: name folders with photographs"
-        )
+        raise UnreadableInputError(f"no pictures in {', '.join(map(str, folders))}: name folders with photographs")
     return paths
 
 
@@ -53,10 +53,14 @@ def _load(path: Path) -> np.ndarray | None:
 
 
 class RandomCrops:
-    """Square crops of pictures drawn in proportion to their area, flipped and turned at random."""
+    """Square crops of pictures drawn in proportion to their area, flipped and turned at random.
 
-    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
-        self.pictures = list(pictures)
+    A share of `drawings` of them is not from a picture: drawn patterns, text and diagrams, a third of them laid over a
+    picture (`drawings.py`).
+    """
+
+    def __init__(self, pictures: Sequence[np.ndarray], drawings: float = 0.0) -> None:
+        self.pictures, self.drawings = list(pictures), drawings
         areas = np.array([p.shape[0] * p.shape[1] for p in self.pictures], dtype=np.float64)
         self.cumulative = np.cumsum(areas / areas.sum())
 
@@ -65,6 +69,14 @@ class RandomCrops:
         return torch.from_numpy(np.stack([self._one(rng, size) for _ in range(batch)])).float() / 255
 
     def _one(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """(3, S, S) uint8."""
+        if self.drawings and rng.random() < self.drawings:
+            if rng.random() < PATCHES:
+                return patch_over(rng, self._crop(rng, size).transpose(1, 2, 0)).transpose(2, 0, 1)
+            return draw(rng, size).transpose(2, 0, 1)
+        return self._crop(rng, size)
+
+    def _crop(self, rng: np.random.Generator, size: int) -> np.ndarray:
         while True:
             picture = self.pictures[int(np.searchsorted(self.cumulative, rng.random()))]
             if min(picture.shape[:2]) >= size:

@@ -22,6 +22,7 @@ from ...codecs.secodec.model import SECodecConfig, SECodecNetwork
 from ...codecs.secodec.residual_vq import Extraction
 from ...codecs.secodec.spectrum import SAMPLE_RATE
 from ...entropy_models.structural import Rule
+from .precision import mixed
 from .spectral_loss import MelDistance, compressed_distance
 from .speech import RandomClips, Utterance, find_speech, load_waveform, split_speakers, to_float
 
@@ -59,6 +60,7 @@ class SECodecTask:
         rule: Rule = "nearest",
     ) -> None:
         self.network = SECodecNetwork(config)
+        self.dtype = torch.float32
         self.model: nn.Module = self.network
         self.config, self.size, self.rule = config, batch, rule
         self.samples = round(seconds * config.frame_rate) * config.hop
@@ -103,11 +105,11 @@ class SECodecTask:
         pool = torch.cat(found)
         return pool[torch.from_numpy(np.sort(rng.permutation(len(pool))[:wanted])).to(device)]
 
-    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Task`."""
         clips, layers = inputs
         self.mel.to(clips.device)
-        with torch.autocast(clips.device.type, torch.bfloat16):
+        with mixed(clips.device, self.dtype):
             out = model(clips, layers, self.rule)
         parts = {
             "mel": self.mel(out.waveform, clips),
@@ -115,10 +117,10 @@ class SECodecTask:
             "commitment": out.quantised.commitment,
         }
         total = torch.stack([WEIGHTS[name] * part for name, part in parts.items()]).sum()
-        return total, {"loss": total.item(), **{name: part.item() for name, part in parts.items()}}
+        return total, {"loss": total.detach(), **{name: part.detach() for name, part in parts.items()}}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module, seconds: float) -> dict[str, float]:
         """On held-out speakers, by layers: mel distance, and bits a second by the codes' own entropy."""
         if not self._has_codebooks():
             return {}

@@ -38,8 +38,10 @@ def make_task(
     crop: int,
     folder: Path,
     speech: SpeechOptions | None = None,
+    drawings: float = 0.0,
 ) -> Task:
-    """The training task of a codec on the data in `places`; `crop` is for pictures, `speech` for speech.
+    """The training task of a codec on the data in `places`; `crop` and `drawings` (a share of the
+    crops) are for pictures, `speech` for speech.
 
     The adversarial stage and the token model of the speech codec are trained after the codec, on the network of the
     checkpoint in `folder`.
@@ -53,7 +55,7 @@ def make_task(
         from ...codecs.mlicv2.model import PRESETS as MLICV2_PRESETS
         from .mlicv2 import MLICv2Task
 
-        return MLICv2Task(_preset(MLICV2_PRESETS, preset), places, batch, crop, late_crop=crop * 3 // 2)
+        return MLICv2Task(_preset(MLICV2_PRESETS, preset), places, batch, crop, crop * 3 // 2, drawings)
     speech = speech or SpeechOptions()
     if codec == "secodec":
         from ...codecs.secodec.model import PRESETS as SECODEC_PRESETS

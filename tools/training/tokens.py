@@ -48,6 +48,7 @@ class TokenTask:
         rule: Rule = "nearest",
     ) -> None:
         self.tokens = new_token_model(network, config)
+        self.dtype = torch.float32
         self.model: nn.Module = self.tokens
         self.network, self.rule = network.eval(), rule
         self.size, self.frames = batch, frames
@@ -98,14 +99,14 @@ class TokenTask:
             codes[item, : len(part), : part.shape[1]] = part
         return codes, active
 
-    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Task`."""
         codes, active = inputs
         bits = model(codes, active).sum() / (codes >= 0).sum()
-        return bits, {"bits": bits.item()}
+        return bits, {"bits": bits.detach()}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module, seconds: float) -> dict[str, float]:
         """On held-out speakers with all layers: bits a token, and their share of log2 of the numbers of codes.
 
         Of the nearest codes, and of those chosen by distance and bits.
