@@ -1,6 +1,7 @@
 """Losses against their definitions, and the training task over its whole schedule on a toy collection."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.signal import stft
 
 from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.codecs.secodec.frozen import save_frozen
-from bitfloor.codecs.secodec.model import PRESETS
+from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
 from bitfloor.codecs.secodec.residual_vq import Extraction
 from bitfloor.codecs.sound import Sound
 from bitfloor.entropy_models.tokens.token_model import TokenModelConfig
@@ -19,7 +20,7 @@ from bitfloor.tools.training.export_secodec import STAGES, export_secodec, load_
 from bitfloor.tools.training.loop import Budget, Trainer
 from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
 from bitfloor.tools.training.spectral_loss import MelDistance, compressed_distance
-from bitfloor.tools.training.speech import find_speech, load_waveform, split_speakers, to_float
+from bitfloor.tools.training.speech import find_speech, levelled, load_waveform, split_speakers
 from bitfloor.tools.training.tasks import SpeechOptions, make_task
 from bitfloor.tools.training.tokens import CHOICES, TokenTask
 
@@ -166,9 +167,19 @@ def test_codes_are_those_of_the_codec(task, collection):
     tokens = TokenTask(task.network, [collection], config=config, shifts=1)
     utterance = split_speakers(find_speech([collection]))[1][0]
     codec = SECodecCodec(save_frozen(collection.parent / "toy.safetensors", task.network, tokens.tokens))
-    heard = Sound(to_float(load_waveform(utterance.path)), 16_000)
+    heard = Sound(levelled(load_waveform(utterance.path)), 16_000)
     # Half-precision weights move a code here and there.
     assert (codec.tokens(heard, rule="nearest") == tokens.held_out[0].numpy()).mean() > 0.95
+
+
+def test_a_run_begins_with_a_trained_network(task, collection):
+    task.batch(np.random.default_rng(0), 0.5)
+    after = SECodecTask(CONFIG, [collection], batch=4, seconds=0.4, plan=PLAN)
+    after.begin_with(task.network)
+    for name, value in task.network.state_dict().items():
+        assert torch.equal(after.network.state_dict()[name], value)
+    with pytest.raises(UsageError, match="other sizes"):
+        after.begin_with(SECodecNetwork(replace(CONFIG, encoder_width=40)))
 
 
 def test_the_ablation_is_a_matter_of_options(collection, tmp_path):

@@ -6,26 +6,33 @@ import numpy as np
 import pytest
 import soundfile
 
+from bitfloor.codecs.secodec.level import NOMINAL
 from bitfloor.errors import UnreadableInputError
+from bitfloor.tools.training.augment import Augmentation
 from bitfloor.tools.training.speech import (
     RandomClips,
     describe,
     find_speech,
+    level_of,
+    levelled,
+    limited,
     load_waveform,
     split_speakers,
     to_float,
 )
 
+PLAIN = Augmentation(gain=0, noisy=0, banded=0)
+
 
 @pytest.fixture
 def collection(tmp_path):
-    """Source "many": 60 speakers, 0.1 s each, constant 0.1; source "one": one speaker, 24 s, constant 0.5."""
+    """Source "many": 60 speakers, 0.1 s each, constant 0.1; source "one": one speaker, 24 s, constant -0.5."""
     entries = []
     for speaker in range(60):
         entries.append({"file": f"many-{speaker}.flac", "source": "many", "speaker": f"m{speaker}"})
         soundfile.write(tmp_path / entries[-1]["file"], np.full(1600, 0.1), 16_000)
     entries.append({"file": "one.flac", "source": "one", "speaker": "alone"})
-    soundfile.write(tmp_path / "one.flac", np.full(384_000, 0.5), 16_000)
+    soundfile.write(tmp_path / "one.flac", np.full(384_000, -0.5), 16_000)
     (tmp_path / "index.json").write_text(json.dumps(entries))
     return tmp_path
 
@@ -51,17 +58,59 @@ def test_held_out_speakers_are_in_no_training_clip(collection):
 @pytest.mark.parametrize(("balance", "share"), [(0.0, 1 / 2), (0.5, 1 / 3), (1.0, 1 / 5)])
 def test_balance(collection, balance, share):
     # Durations 6 s and 24 s: shares 1:1, 1:2 and 1:4.
-    clips = RandomClips(find_speech([collection / "index.json"]), balance=balance)
+    clips = RandomClips(find_speech([collection / "index.json"]), balance=balance, one_voice=1, augmentation=PLAIN)
     assert clips.shares["many"] == pytest.approx(share)
     batch = clips.draw(np.random.default_rng(0), 2000, 8)
     assert batch.shape == (2000, 8)
-    assert (batch[:, 0] < 0.3).float().mean().item() == pytest.approx(share, abs=0.05)
+    assert (batch[:, 0] > 0).float().mean().item() == pytest.approx(share, abs=0.05)
+
+
+def test_one_voice_does_not_dominate(collection):
+    clips = RandomClips(find_speech([collection / "index.json"]), balance=1)
+    assert clips.shares == {"many": pytest.approx(0.85), "one": pytest.approx(0.15)}
+
+
+def test_shares_above_a_limit_are_cut_and_the_rest_keeps_its_proportions():
+    shares = np.array([0.4, 0.3, 0.15, 0.1, 0.05])
+    lone = np.array([True, False, False, True, False])
+    found = limited(shares, lone, 0.15)  # cutting the first lifts the fourth above 0.14, the rest in proportion
+    assert found.sum() == pytest.approx(1) and found[0] == pytest.approx(0.15) and found[3] <= 0.15
+    np.testing.assert_allclose(found[[1, 2, 4]] / found[1], [1, 0.5, 1 / 6])
+    np.testing.assert_array_equal(limited(shares, np.ones(5, dtype=bool), 0.01), shares)
+
+
+def test_clips_are_at_one_level(collection):
+    clips = RandomClips(find_speech([collection / "index.json"]), augmentation=PLAIN)
+    batch = clips.draw(np.random.default_rng(0), 100, 800)
+    np.testing.assert_allclose(batch.abs(), 10 ** (NOMINAL / 20), rtol=2e-3)
+
+
+def test_utterances_come_to_the_level_of_their_speech():
+    rng = np.random.default_rng(0)
+    speech, pause = 0.1 * rng.standard_normal(16_000), 1e-4 * rng.standard_normal(64_000)
+    assert level_of(np.concatenate([speech, pause])) == pytest.approx(-20, abs=0.2)
+    samples = np.round(32768 * np.concatenate([pause, speech / 20])).astype(np.int16)
+    assert level_of(levelled(samples)) == pytest.approx(NOMINAL, abs=0.01)
+    assert np.isfinite(levelled(np.zeros(5, dtype=np.int16))).all()
+
+
+def test_noise_and_bands_are_what_they_claim():
+    rng = np.random.default_rng(0)
+    clip = (0.1 * rng.standard_normal(16_000)).astype(np.float32)
+    noise = Augmentation(0, 1, (20, 20), 0).apply(rng, clip) - clip
+    assert 10 * np.log10(np.mean(clip**2) / np.mean(noise**2)) == pytest.approx(20, abs=0.1)
+    for _ in range(10):
+        spectrum = np.abs(np.fft.rfft(Augmentation(0, 0, (20, 20), 1).apply(rng, clip))) / np.abs(np.fft.rfft(clip))
+        assert min(spectrum[10:30].mean(), spectrum[7900:].mean()) < 0.7
+        np.testing.assert_allclose(spectrum[600:2000], 1, atol=0.02)
+    gains = [Augmentation(3, 0, (20, 20), 0).apply(rng, clip)[0] / clip[0] for _ in range(2000)]
+    assert 20 * np.std(np.log10(gains)) == pytest.approx(3, rel=0.1)
 
 
 def test_short_utterances_end_in_silence(collection):
-    clips = RandomClips(find_speech([collection / "index.json"]))
-    short = next(c for c in clips.draw(np.random.default_rng(1), 50, 2000) if c[0] < 0.3)
-    assert short[:1600] == pytest.approx(np.full(1600, 0.1), abs=1e-4)
+    clips = RandomClips(find_speech([collection / "index.json"]), augmentation=PLAIN)
+    short = next(c for c in clips.draw(np.random.default_rng(1), 50, 2000) if c[0] > 0)
+    np.testing.assert_allclose(short[:1600], 10 ** (NOMINAL / 20), rtol=2e-3)
     assert (short[1600:] == 0).all()
 
 

@@ -18,7 +18,7 @@ from .sound_metrics import SOUND_UNITS
 from .store import finite
 from .summary import AVERAGING, Curve, Summary
 
-_DIGITS = {"ms_ssim": 5, "stoi": 4, "pesq": 3, "visqol": 3}
+_DIGITS = {"ms_ssim": 5, "stoi": 4, "pesq": 3, "visqol": 3, "wer": 1, "wer_original": 1, "speaker": 3}
 _SHORT = {"psnr": "PSNR", "ms_ssim_db": "MS-SSIM", "ssimulacra2": "SSIMULACRA2", "si_sdr": "SI-SDR"}
 _UNITS = {"psnr": "dB", "ms_ssim_db": "dB", **SOUND_UNITS}
 
@@ -39,7 +39,7 @@ class Report:
 
 
 def _metrics(summary: Summary) -> list[dict[str, Any]]:
-    found = dict.fromkeys(m for curve in summary.curves for m in curve.metrics if m not in ("mse", "ms_ssim"))
+    found = dict.fromkeys(m for curve in summary.curves for m in curve.metrics if m not in ("mse", "ms_ssim", "words"))
     return [
         {
             "name": name,

@@ -21,6 +21,7 @@ from .codecs import BenchCodec, Kind, make
 from .metrics import measure_picture
 from .sound_metrics import measure_sound
 from .sounds import Sound, read_sound
+from .words import Listening
 
 T = TypeVar("T")
 SLOW_CALL_S = 0.25  # a slower call is not repeated: the median over the pictures has to do
@@ -43,6 +44,7 @@ class Job:
     count_macs: bool = False
     keep_decoded: bool = False
     data: bytes | None = None
+    listening: Listening | None = None
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,10 @@ def _measure(job: Job, folder: Path) -> Outcome:
     )
     if job.count_macs:
         record.update(_network_size(codec, encode, decode, source))
-    measure = measure_sound if job.kind == "sound" else measure_picture
-    record["metrics"] = measure(source, decoded, job.metrics)
+    if job.kind == "sound":
+        record["metrics"] = measure_sound(source, decoded, job.metrics, job.listening)
+    else:
+        record["metrics"] = measure_picture(source, decoded, job.metrics)
     return Outcome(record, data, lossless(decoded) if job.keep_decoded else b"")
 
 

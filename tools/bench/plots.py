@@ -21,6 +21,8 @@ TITLES = {
     "visqol": "ViSQOL speech (MOS-LQO)",
     "si_sdr": "SI-SDR (dB)",
     "log_mel": "log-mel distance (dB), lower is better",
+    "wer": "word error rate (%), lower is better",
+    "speaker": "speaker similarity (cosine)",
 }
 _WIDEST_RATIO = 1.15  # how far beyond the measured rates a published curve may stretch the plot
 

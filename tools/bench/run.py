@@ -15,6 +15,7 @@ from .measure import Job, Outcome, Record, failure, measure
 from .pool import Pool
 from .sources import Source
 from .store import Key, Store
+from .words import Listening, official_text
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Plan:
     qualities: Mapping[str, tuple[float, ...]]
     metrics: tuple[str, ...]
     bad_sources: Sequence[tuple[Path, str]] = ()
+    whisper: Path | None = None  # the recogniser's folder, for word error rates
+
+    def listening(self, source: Source) -> Listening | None:
+        """How the words of a source are counted; None where they are not."""
+        if "wer" not in self.metrics or self.whisper is None:
+            return None
+        return Listening(str(self.whisper.resolve()), official_text(source.path))
 
 
 @dataclass
@@ -67,6 +75,7 @@ def make_plan(
     qualities: Mapping[str, tuple[float, ...]],
     metrics: tuple[str, ...],
     bad_sources: Sequence[tuple[Path, str]] = (),
+    whisper: Path | None = None,
 ) -> Plan:
     """Check the codecs and their qualities before long work starts; "" in `qualities` holds for every codec.
 
@@ -93,15 +102,22 @@ def make_plan(
         odd = [q for q in chosen[codec.label] if codec.whole_qualities and q != int(q)]
         if odd:
             raise UsageError(f"{codec.label} takes whole numbers as quality, not {odd[0]:g}")
-    return Plan(kind, sources, codecs, chosen, metrics, bad_sources)
+    return Plan(kind, sources, codecs, chosen, metrics, bad_sources, whisper)
+
+
+def _measured(plan: Plan, source: Source) -> tuple[str, ...]:
+    """The metrics of a key: what is heard depends on the recogniser and the text as well."""
+    listening = plan.listening(source)
+    return tuple(f"wer {listening.identity}" if m == "wer" and listening else m for m in plan.metrics)
 
 
 def _keys(plan: Plan) -> Iterator[tuple[BenchCodec, Source, Key]]:
+    measured = {source: _measured(plan, source) for source in plan.sources}
     for codec in plan.codecs:
         version = codec.version
         for quality in plan.qualities[codec.label]:
             for source in plan.sources:
-                key = Key(codec.label, version, quality, source.name, source.sha256, plan.metrics)
+                key = Key(codec.label, version, quality, source.name, source.sha256, measured[source])
                 yield codec, source, key
 
 
@@ -146,7 +162,7 @@ def carry_out(plan: Plan, store: Store, runner: Runner) -> Results:
         else:
             job = Job(
                 codec.spec, key.quality, str(source.path), plan.kind, plan.metrics, options.repeats,
-                count_macs=codec.label not in counted,
+                count_macs=codec.label not in counted, listening=plan.listening(source),
             )  # fmt: skip
             todo[job] = codec, key
         counted.add(codec.label)

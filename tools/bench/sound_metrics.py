@@ -1,22 +1,37 @@
-"""Measures of speech: PESQ, STOI and ViSQOL by their packages, SI-SDR and log-mel distance by definition."""
+"""Measures of speech: PESQ, STOI and ViSQOL by their packages, SI-SDR and log-mel distance by definition.
+
+Word error rate is in `words`, speaker similarity in `voices`.
+"""
 
 from __future__ import annotations
 
 import math
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
 from ...errors import UsageError
 from .sounds import Sound
+from .voices import speaker_similarity
+from .words import MODEL_VARIABLE, Listening, measure_words
 
-SOUND_METRICS = ("pesq", "stoi", "visqol", "si_sdr", "log_mel")
+SOUND_METRICS = ("pesq", "stoi", "visqol", "si_sdr", "log_mel", "wer", "speaker")
 RATE = 16000  # wide-band PESQ and ViSQOL's speech mode are defined at 16 kHz
-SOUND_UNITS = {"pesq": "MOS-LQO", "stoi": "", "visqol": "MOS-LQO", "si_sdr": "dB", "log_mel": "dB"}
-LOWER_IS_BETTER = ("log_mel",)
+SOUND_UNITS = {
+    "pesq": "MOS-LQO", "stoi": "", "visqol": "MOS-LQO", "si_sdr": "dB", "log_mel": "dB", "wer": "%",
+    "wer_original": "%", "speaker": "",
+}  # fmt: skip
+LOWER_IS_BETTER = ("log_mel", "wer", "wer_original")
 # ViSQOL's speech score needs its lattice model's runtime: the fall-back polynomial is 1 to 2 points too high
-_MODULES = {"pesq": ("pesq",), "stoi": ("pystoi",), "visqol": ("visqol", "ai_edge_litert")}
-_INSTALL = {"pesq": "pesq", "stoi": "pystoi", "visqol": "'visqol-python[lattice]'"}
+_MODULES = {
+    "pesq": ("pesq",), "stoi": ("pystoi",), "visqol": ("visqol", "ai_edge_litert"), "wer": ("faster_whisper",),
+    "speaker": ("resemblyzer", "webrtcvad"),
+}  # fmt: skip
+_INSTALL = {
+    "pesq": "pesq", "stoi": "pystoi", "visqol": "'visqol-python[lattice]'", "wer": "faster-whisper",
+    "speaker": "Resemblyzer",
+}  # fmt: skip
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
@@ -58,8 +73,11 @@ def log_mel_distance(reference: np.ndarray, estimate: np.ndarray, rate: int) -> 
     return float(np.mean(np.abs(log_mel(reference, rate) - log_mel(estimate, rate))))
 
 
-def choose_sound_metrics(names: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The metrics to measure: those asked for, or all that can be; raises UsageError for one that cannot."""
+def choose_sound_metrics(names: tuple[str, ...] | None, whisper: Path | None = None) -> tuple[str, ...]:
+    """The metrics to measure: those asked for, or all that can be; raises UsageError for one that cannot.
+
+    `whisper` is the folder of the recogniser that word error rates need.
+    """
     chosen = names or SOUND_METRICS
     unknown = [name for name in chosen if name not in SOUND_METRICS]
     if unknown:
@@ -67,6 +85,10 @@ def choose_sound_metrics(names: tuple[str, ...] | None) -> tuple[str, ...]:
     missing = [name for name in chosen if any(find_spec(module) is None for module in _MODULES.get(name, ()))]
     if names and missing:
         raise UsageError(f"{missing[0]} needs a package: pip install {_INSTALL[missing[0]]}")
+    if names and "wer" in chosen and whisper is None:
+        raise UsageError(f"wer needs a Whisper model: --whisper FOLDER, or {MODEL_VARIABLE} in the environment")
+    if whisper is None:
+        missing.append("wer")
     return tuple(name for name in chosen if name not in missing)
 
 
@@ -78,8 +100,13 @@ def _visqol(reference: np.ndarray, estimate: np.ndarray) -> float:
     return float(api.measure_from_arrays(reference.astype(np.float64), estimate.astype(np.float64), RATE).moslqo)
 
 
-def measure_sound(a: Sound, b: Sound, metrics: tuple[str, ...]) -> dict[str, float | None]:
-    """The asked measures of `b` against the original `a`, both taken to 16 kHz and equally long."""
+def measure_sound(
+    a: Sound, b: Sound, metrics: tuple[str, ...], listening: Listening | None = None
+) -> dict[str, float | None]:
+    """The asked measures of `b` against the original `a`, both taken to 16 kHz and equally long.
+
+    "wer" gives word error rates of both, with the number of words, and needs `listening`.
+    """
     reference, estimate = a.at(RATE).samples, b.at(RATE).samples
     length = min(len(reference), len(estimate))
     reference, estimate = reference[:length], estimate[:length]
@@ -98,4 +125,8 @@ def measure_sound(a: Sound, b: Sound, metrics: tuple[str, ...]) -> dict[str, flo
         found["si_sdr"] = si_sdr(reference, estimate)
     if "log_mel" in metrics:
         found["log_mel"] = log_mel_distance(reference, estimate, RATE)
+    if "wer" in metrics and listening is not None:
+        found |= measure_words(reference, estimate, listening)
+    if "speaker" in metrics:
+        found["speaker"] = speaker_similarity(reference, estimate)
     return found

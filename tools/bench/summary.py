@@ -16,7 +16,11 @@ from .bd import Points
 from .measure import Record
 from .store import number
 
-AVERAGING = "each point is the mean quality at the mean rate, over the same pictures or sounds for every codec"
+AVERAGING = (
+    "each point is the mean quality at the mean rate, over the same pictures or sounds for every codec; word error "
+    "rates are the errors in all sounds over the words of all"
+)
+WEIGHTS = {"wer": "words", "wer_original": "words"}  # a metric whose mean is weighted, by another one
 TIMES = ("encode_s", "decode_s", "encode_peak_mib", "decode_peak_mib")
 
 
@@ -62,6 +66,15 @@ def _mean(values: Iterable[Any], of: Any = statistics.fmean) -> float | None:
     return float(of([value for value in numbers if value is not None]))
 
 
+def _weighted(metric: str, records: Sequence[Mapping[str, Any]]) -> float | None:
+    mean = _mean(record.get(metric) for record in records)
+    if mean is None or metric not in WEIGHTS:
+        return mean
+    weights = [number(record[WEIGHTS[metric]]) or 0.0 for record in records]
+    values = [number(record[metric]) or 0.0 for record in records]
+    return statistics.fmean(values, weights)
+
+
 def summarise(kind: str, records: Sequence[Record], bad: Mapping[str, str] | None = None) -> Summary:
     """Average the records; `bad` names inputs that could not even be read, with the reason."""
     excluded = dict(bad or {})
@@ -91,7 +104,7 @@ def _curve(name: str, points: Mapping[float, list[Record]]) -> Curve:
         curve.rate.append(statistics.fmean(record["rate"] for record in records))
         for metric in records[0]["metrics"]:
             values = curve.metrics.setdefault(metric, [])
-            values.append(_mean(record["metrics"].get(metric) for record in records))
+            values.append(_weighted(metric, [record["metrics"] for record in records]))
         for cost in TIMES:
             values = curve.costs.setdefault(cost, [])
             values.append(_mean((record.get(cost) for record in records), statistics.median))

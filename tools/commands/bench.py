@@ -40,7 +40,10 @@ def command() -> None:
     "-q", "--quality", multiple=True, metavar="[CODEC=]10,30 or 5:95:10", help="Qualities. May be repeated."
 )
 @click.option("-o", "--out", type=PATH, default=Path("bench-out"), show_default=True)
-@click.option("--metrics", type=TEXT, help="psnr,ms_ssim,ssimulacra2; pesq,stoi,visqol,si_sdr,log_mel. [all installed]")
+@click.option("--metrics", type=TEXT, metavar="NAME,...",
+              help="Of psnr,ms_ssim,ssimulacra2; pesq,stoi,visqol,si_sdr,log_mel,wer,speaker. [all]")  # fmt: skip
+@click.option("--whisper", type=PATH, metavar="FOLDER",
+              help="Model of faster-whisper, for wer. [BITFLOOR_WHISPER]")  # fmt: skip
 @click.option(
     "--anchor",
     "anchors",
@@ -111,6 +114,7 @@ def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
     from ..bench.run import make_plan
     from ..bench.sound_metrics import choose_sound_metrics
     from ..bench.sources import find, open_all
+    from ..bench.words import model_folder
 
     kind, paths = find(inputs)
     good, bad = open_all(paths, kind)
@@ -121,7 +125,8 @@ def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
     chosen = settings["codecs"] or ("" if settings["programs"] else DEFAULT_CODECS[kind])
     specs = [*filter(None, chosen.split(",")), *(f"exec:{program}" for program in settings["programs"])]
     names = tuple(settings["metrics"].split(",")) if settings["metrics"] else None
-    metrics = choose_metrics(names) if kind == "picture" else choose_sound_metrics(names)
+    whisper = model_folder(settings["whisper"]) if kind == "sound" else None
+    metrics = choose_metrics(names) if kind == "picture" else choose_sound_metrics(names, whisper)
     return make_plan(
         kind,
         good,
@@ -129,6 +134,7 @@ def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
         qualities=parse_qualities(settings["quality"]),
         metrics=metrics,
         bad_sources=bad,
+        whisper=whisper,
     )
 
 

@@ -35,7 +35,7 @@ FITTED_CROPS = 256  # by which --from fits new channels or drops old ones
     "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
 )
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
-@click.option("--from", "start", type=MODEL, help="Begin with this model (mlicv2): a name or a path.")
+@click.option("--from", "start", type=MODEL, help="Begin with this model: a name or a path.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
 @click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-PRESET].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
@@ -91,14 +91,16 @@ def command(
     from ... import weights
     from ...codecs.mlicv2.adopt import adopt
     from ...codecs.mlicv2.thaw import thaw
+    from ...codecs.secodec.codec import SECodecCodec
     from ..training.export import export_mlicv2
     from ..training.export_secodec import STAGES, export_secodec
     from ..training.loop import Budget, Trainer
     from ..training.mlicv2 import MLICv2Task
+    from ..training.secodec import SECodecTask
     from ..training.tasks import SpeechOptions, make_task
 
-    if start is not None and codec != "mlicv2":
-        raise UsageError("--from takes a model of mlicv2 only")
+    if start is not None and codec not in ("mlicv2", "secodec"):
+        raise UsageError("--from takes a model of mlicv2 or secodec only")
     speech = SpeechOptions(rule, codes, neighbours)
     write = export_mlicv2 if codec == "mlicv2" else export_secodec
     name = name or f"{codec.split('-', maxsplit=1)[0]}-{preset}"
@@ -118,6 +120,9 @@ def command(
     elif start is not None and isinstance(trainer.task, MLICv2Task):
         crops = trainer.task.crops.draw(np.random.default_rng(seed), FITTED_CROPS, 192)
         adopt(thaw(weights.find(codec, start)), trainer.task.network, crops)
+        trainer.restart_average()
+    elif start is not None and isinstance(trainer.task, SECodecTask):
+        trainer.task.begin_with(SECodecCodec.load(start).network)
         trainer.restart_average()
     trainer.run()
     if trainer.rank == 0:

@@ -22,9 +22,10 @@ from ...codecs.secodec.model import SECodecConfig, SECodecNetwork
 from ...codecs.secodec.residual_vq import Extraction
 from ...codecs.secodec.spectrum import SAMPLE_RATE
 from ...entropy_models.structural import Rule
+from ...errors import UsageError
 from .precision import mixed
 from .spectral_loss import MelDistance, compressed_distance
-from .speech import RandomClips, Utterance, find_speech, load_waveform, split_speakers, to_float
+from .speech import RandomClips, Utterance, find_speech, levelled, load_waveform, split_speakers
 
 EXTRACTIONS = (0.10, 0.20, 0.35, 0.55)
 LATER_EXTRACTIONS = (0.10, 0.35)  # of a run that begins, or is resumed, with codebooks
@@ -71,6 +72,16 @@ class SECodecTask:
         self.held_out = validation_clips(held_out)
         self._progress: float | None = None
         self._schedule: tuple[float, ...] | None = None
+
+    def begin_with(self, trained: SECodecNetwork) -> None:
+        """Takes the weights and codebooks of a trained network.
+
+        Raises:
+            UsageError: for a network of other sizes.
+        """
+        if trained.config != self.config:
+            raise UsageError("the model to begin with has other sizes than the preset")
+        self.network.load_state_dict(trained.state_dict())
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Clips (B, T) and how many layers each uses (B,), 0 for all of them before there are codebooks."""
@@ -167,9 +178,9 @@ def _entropy(codes: Tensor) -> float:
 
 
 def validation_clips(utterances: Sequence[Utterance]) -> Tensor:
-    """(M, T): the beginnings of evenly spaced utterances that are long enough."""
+    """(M, T): the beginnings of evenly spaced utterances that are long enough, each utterance at the common level."""
     length = round(_VALIDATION_SECONDS * SAMPLE_RATE)
     waveforms = [w for u in utterances if (w := load_waveform(u.path)).size >= length]
     chosen = waveforms[:: max(1, len(waveforms) // _VALIDATION_CLIPS)]
-    clips = [to_float(w[:length]) for w in chosen]
+    clips = [levelled(w)[:length] for w in chosen]
     return torch.from_numpy(np.stack(clips)) if clips else torch.zeros(0, length)

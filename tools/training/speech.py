@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ...codecs.secodec.level import NOMINAL, active_level
 from ...codecs.secodec.spectrum import SAMPLE_RATE
 from ...errors import UnreadableInputError
+from .augment import Augmentation
 
 SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}
+_LEVEL_FRAME = 320  # samples, as the codec measures the level
 HELD_OUT_SHARE = 16  # one speaker in so many is for validation, chosen by name
 
 
@@ -101,26 +104,53 @@ def to_float(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float32) / 32768
 
 
+def level_of(samples: np.ndarray) -> float:
+    """Level in dBFS of the speech in samples (T,) at 16 kHz, full scale 1, by frames of 20 ms."""
+    frames = np.pad(samples, (0, -samples.size % _LEVEL_FRAME)).reshape(-1, _LEVEL_FRAME)
+    return active_level(np.square(frames, dtype=np.float64).mean(axis=1))
+
+
+def _gain(waveform: np.ndarray) -> np.float32:
+    return np.float32(10 ** ((NOMINAL - level_of(to_float(waveform))) / 20))
+
+
+def levelled(waveform: np.ndarray) -> np.ndarray:
+    """int16 samples (T,) -> float32 at the level `NOMINAL` that the codec gives its encoder."""
+    return to_float(waveform) * _gain(waveform)
+
+
 class RandomClips:
     """Clips of equal length: a source drawn by weight, then a place in it, so long utterances come up more
     often.
 
     The weight of a source is its duration to the power `balance`: 1 is the data as it is, 0 all sources
-    alike.
+    alike. A source with one speaker has at most the share `one_voice`, for no voice shall be the codec's own.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], *, balance: float = 0.5) -> None:
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        *,
+        balance: float = 0.5,
+        one_voice: float = 0.15,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.augmentation = augmentation or Augmentation()
         self.sources: dict[str, list[np.ndarray]] = defaultdict(list)
+        speakers = defaultdict(set)
         for utterance in tqdm(utterances, desc="speech", unit="", mininterval=1):
             self.sources[utterance.source].append(load_waveform(utterance.path))
+            speakers[utterance.source].add(utterance.speaker)
         self._names = sorted(self.sources)
+        self._gains = {n: [_gain(w) for w in self.sources[n]] for n in self._names}
         lengths = {name: np.array([float(w.size) for w in self.sources[name]]) for name in self._names}
         weights = np.array([size.sum() ** balance for size in lengths.values()])
-        self.shares = dict(zip(self._names, weights / weights.sum(), strict=True))
+        lone = np.array([len(speakers[name]) == 1 for name in self._names])
+        self.shares = dict(zip(self._names, limited(weights / weights.sum(), lone, one_voice), strict=True))
         self._places = {name: np.cumsum(size) / size.sum() for name, size in lengths.items()}
 
     def draw(self, rng: np.random.Generator, batch: int, samples: int) -> Tensor:
-        """(batch, samples) float32 in -1..1; utterances shorter than a clip are followed by silence."""
+        """(batch, samples) float32 about `NOMINAL`; utterances shorter than a clip are followed by silence."""
         names = rng.choice(self._names, size=batch, p=list(self.shares.values()))
         return torch.from_numpy(np.stack([self._one(rng, str(name), samples) for name in names]))
 
@@ -128,8 +158,21 @@ class RandomClips:
         place = min(int(np.searchsorted(self._places[name], rng.random())), len(self.sources[name]) - 1)
         waveform = self.sources[name][place]
         start = int(rng.integers(max(waveform.size - samples, 0) + 1))
-        clip = to_float(waveform[start : start + samples])
-        return np.pad(clip, (0, samples - clip.size))
+        clip = to_float(waveform[start : start + samples]) * self._gains[name][place]
+        return np.pad(self.augmentation.apply(rng, clip), (0, samples - clip.size))
+
+
+def limited(shares: np.ndarray, which: np.ndarray, most: float) -> np.ndarray:
+    """Shares (N,) with those of `which` (N,) cut to `most` of the whole, the rest raised in proportion.
+
+    Where all are cut there is no rest, and they stay as they are.
+    """
+    cut = np.zeros(shares.size, dtype=bool)
+    while (over := which & ~cut & (shares > most)).any() and not (cut | over).all():
+        cut |= over
+        rest = ~cut
+        shares = np.where(cut, most, shares * rest / shares[rest].sum() * (1 - most * cut.sum()))
+    return shares
 
 
 def describe(utterances: Sequence[Utterance]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from ...codecs.secodec.model import SECodecNetwork
 from ...codecs.secodec.rate_distortion import choose_in_training
 from ...entropy_models.structural import Rule
 from ...entropy_models.tokens.token_model import TokenModelConfig
-from .speech import Utterance, find_speech, load_waveform, split_speakers, to_float
+from .speech import Utterance, find_speech, levelled, load_waveform, split_speakers
 
 CHOICES = (0.3, 0.65)  # shares of the run at which codes are chosen anew
 
@@ -67,7 +67,7 @@ class TokenTask:
     @torch.inference_mode()
     def _latents(self, utterance: Utterance, offset: int) -> Tensor:
         """(F, D) of a whole utterance, from sample `offset` on."""
-        waveform = torch.from_numpy(to_float(load_waveform(utterance.path)))[None, offset:]
+        waveform = torch.from_numpy(levelled(load_waveform(utterance.path)))[None, offset:]
         return self.network.encode(pad_to_frames(waveform, self.network.config.hop))[0].clone()
 
     @torch.inference_mode()
