@@ -149,21 +149,6 @@ class ExactLinear(ExactLayer):
         plain = nn.Linear(inputs, outputs)
         super().__init__(plain.weight.data, plain.bias.data)
 
-    def forward(self, x: Tensor | tuple[Tensor, ...], on_grid: bool = False) -> Tensor:
-        """See `ExactLayer`; several tensors stand for their concatenation over the last dimension."""
-        if isinstance(x, Tensor):
-            return super().forward(x, on_grid)
-        if not is_exact(x[0]) or self.rounding is not None:
-            return super().forward(torch.cat(x, -1), on_grid)
-        dtype = self._trusted_type(x[0].device)
-        result, start = self.bias.to(dtype), 0
-        for part in x:
-            snapped = part if on_grid and self.activation.holds(ACTIVATION) else self.activation.snap(part)
-            weight = self.weight[:, start : start + part.shape[-1]].to(dtype)
-            start += part.shape[-1]
-            result = add_product(result, snapped.to(dtype), weight)
-        return result.to(x[0].dtype)
-
     def product(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
         return F.linear(x, weight, bias)

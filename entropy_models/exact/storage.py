@@ -52,7 +52,7 @@ def load_integers(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     state = dict(tensors)
     module.double()
     for name, _ in module.named_parameters():
-        if not state[name].dtype.is_floating_point:
+        if name in state and not state[name].dtype.is_floating_point:
             state[name] = state[name].double() * ACTIVATION.unit
     for prefix, layer in _layers(module):
         bits, reach, *rows = (int(v) for v in tensors[f"{prefix}{GRID_KEY}"].flatten())
