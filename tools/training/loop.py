@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from . import checkpoint
+from .curves import tensorboard, write_page
 from .optimizers import MatrixOptimizer
 from .precision import choose
 from .task import Task
@@ -86,6 +87,7 @@ class Trainer:
         self._logged = (0, 0.0)  # step and seconds of the last line
         self.total_steps, self.total_seconds = 0, 0.0
         folder.mkdir(parents=True, exist_ok=True)
+        self._events = tensorboard(folder) if self.rank == 0 else None
 
     @property
     def path(self) -> Path:
@@ -219,6 +221,9 @@ class Trainer:
             if fresh:
                 writer.writeheader()
             writer.writerow({k: f"{v:.6g}" for k, v in row.items()})
+        if self._events is not None:
+            for key, value in figures.items():
+                self._events.add_scalar(f"{path.stem}/{key}", value, self.total_steps)
 
     def _save(self, clock: _Clock) -> None:
         if self.rank > 0:
@@ -231,6 +236,7 @@ class Trainer:
             "budget": asdict(self.budget),
         }
         checkpoint.save(self.path, self.model, self.average, self.optimizer, progress)
+        write_page(self.folder)
 
     def _wrap(self) -> nn.Module:
         """Several processes (torchrun) average their gradients; one needs nothing."""
