@@ -75,7 +75,7 @@ def _encode_webp(alpha: NDArray[Any]) -> bytes:
 
 
 def _decode_webp(body: bytes, height: int, width: int) -> NDArray[Any]:
-    from PIL import Image
+    import imagecodecs
 
     # The size stands in the first five bytes. It is compared before the decoder sees it, because the
     # decoder allocates the whole canvas.
@@ -89,9 +89,8 @@ def _decode_webp(body: bytes, height: int, width: int) -> NDArray[Any]:
         raise CorruptStreamError(f"the alpha section is no WebP picture of {width}x{height}")
     chunk = b"WEBPVP8L" + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
     try:
-        with Image.open(io.BytesIO(b"RIFF" + struct.pack("<I", len(chunk)) + chunk), formats=["WEBP"]) as im:
-            pixels = np.asarray(im)
-    except Exception as error:  # Pillow raises many kinds on bad data
+        pixels = np.asarray(imagecodecs.webp_decode(b"RIFF" + struct.pack("<I", len(chunk)) + chunk))
+    except Exception as error:  # imagecodecs raises several kinds on bad data
         raise CorruptStreamError(f"the alpha section is damaged ({error})") from None
     if pixels.shape[:2] != (height, width):
         raise CorruptStreamError(f"the alpha section is no WebP picture of {width}x{height}")

@@ -10,13 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CorruptStreamError, UsageError
+from ..errors import BitfloorError, CorruptStreamError, UnreadableInputError, UsageError
 from .alpha import decode_alpha, encode_alpha, inflate
 from .container import Section
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-MAX_ICC_BYTES = 1 << 22
+MAX_ICC_BYTES = 1 << 24  # the section has three bytes for the length
+MAX_PIXELS = 1 << 28
 _DEEP, _GREY = 1, 2
+
+
+def check_pixels(
+    width: int, height: int, max_pixels: int = MAX_PIXELS, error: type[BitfloorError] = UnreadableInputError
+) -> None:
+    """Raise `error` where a picture has more than `max_pixels` pixels; asked before they take memory."""
+    if width * height > max_pixels:
+        raise error(
+            f"{width}x{height} are more than the {max_pixels:,} pixels allowed: "
+            "--max-pixels (in Python max_pixels=) allows more"
+        )
 
 
 @dataclass(frozen=True, eq=False)

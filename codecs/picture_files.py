@@ -1,26 +1,53 @@
-"""Reading picture files of other formats, and writing them."""
+"""Reading picture files of other formats, and writing them.
+
+The readers neither ask nor touch what a program has set in Pillow or in `warnings`: a format is known by
+its first bytes, its size is compared with our own limit before any pixel takes memory, and only what makes
+pixels reaches a decoder.
+"""
 
 from __future__ import annotations
 
 import io
 import logging
-import warnings
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
 
 from ..errors import BitfloorError, UnreadableInputError, UsageError
-from .deep_color import is_reduced, read_16_bit, write_png_16
 from .files import atomic_output, format_suffix, read_bytes
-from .picture import Picture, to_depth
-from .picture_objects import from_pil, to_pil
+from .picture import MAX_PIXELS, Picture, to_depth
+from .picture_decoded import Decoded
+from .picture_objects import to_pil
+from .picture_profile import fitting
 
-# Formats that Pillow knows by their content and decodes itself. Others start a program (EPS) or
-# take anything for a picture (TGA).
-READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "JPEG2000", "QOI")
+Reader = Callable[[bytes, int], Decoded]
+
+# Format -> what its files begin with, and the reader as "module:function" (imported when it is needed).
+_READERS: dict[str, tuple[tuple[bytes, ...], str]] = {
+    "PNG": ((b"\x89PNG\r\n\x1a\n",), "picture_png:read_png"),
+    "JPEG": ((b"\xff\xd8\xff",), "picture_jpeg:read_jpeg"),
+    "WebP": ((b"RIFF",), "picture_simple:read_webp"),
+    "AVIF": ((), "picture_boxes:read_avif"),
+    "TIFF": ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "picture_tiff:read_tiff"),
+    "GIF": ((b"GIF87a", b"GIF89a"), "picture_simple:read_gif"),
+    "BMP": ((b"BM",), "picture_simple:read_bmp"),
+    "PNM": (tuple(b"P%d" % form + space for form in range(1, 7) for space in (b" ", b"\n", b"\r", b"\t", b"#")),
+            "picture_simple:read_pnm"),
+    "JPEG 2000": ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "picture_boxes:read_jpeg2000"),
+    "QOI": ((b"qoif",), "picture_simple:read_qoi"),
+}  # fmt: skip
+READABLE = tuple(_READERS)
+# Formats that people try, so that the error can name them.
+_OTHERS = {
+    b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"8BPS": "Photoshop", b"%PDF": "PDF", b"%!PS": "PostScript",
+    b"<svg": "SVG", b"<?xml": "SVG or other XML", b"\0\0\1\0": "Windows icon", b"gimp xcf": "GIMP",
+    b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"DDS ": "DirectDraw", b"FUJIFILM": "raw",
+}  # fmt: skip
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 _LOSSLESS_WEBP = {"lossless": True, "quality": 50, "method": 4, "exact": True}
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,26 +55,29 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".webp": ("WEBP", _LOSSLESS_WEBP),
-    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
-    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
     ".ppm": ("PPM", {}),
     ".bmp": ("BMP", {}),
     ".avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
 }
+_WITHOUT_ALPHA, _WITHOUT_PROFILE, _ALWAYS_COLOUR = ("JPEG", "PPM", "BMP"), ("PPM", "BMP"), ("WEBP", "AVIF")
 
 _log = logging.getLogger(__name__)
 
 
-def read_picture(source: str | Path | bytes | BinaryIO, name: str | None = None) -> Picture:
+def read_picture(
+    source: str | Path | bytes | BinaryIO, name: str | None = None, *, max_pixels: int = MAX_PIXELS
+) -> Picture:
     """Return the picture in a file ("-" is standard input), a file's bytes, or an open binary file.
 
-    `name` is what errors call it, where `source` does not say it.
+    `name` is what errors and warnings call it, where `source` does not say it.
 
-    All modes of PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, PPM, JPEG 2000 and QOI are read: 16 bits a channel
-    of PNG, TIFF and PPM in full, deeper AVIF and JPEG 2000 as 8 bits; CMYK becomes sRGB; of several
-    pictures in a file the first is taken; EXIF orientation is applied.
-    Raises UnreadableInputError where the file is missing, broken, no picture, or larger than Pillow's
-    limit of pixels (`PIL.Image.MAX_IMAGE_PIXELS`).
+    All modes of PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, PNM, JPEG 2000 and QOI are read; more than 8 bits a
+    channel become 16; CMYK and L*a*b* become sRGB; what says the meaning of the numbers becomes a colour
+    profile; of several pictures in a file the first is taken; EXIF orientation is applied. What is not kept
+    is logged in one line.
+    Raises UnreadableInputError where the file is missing, broken, no picture, or has more than `max_pixels`.
     """
     if isinstance(source, bytes):
         data = source
@@ -55,61 +85,51 @@ def read_picture(source: str | Path | bytes | BinaryIO, name: str | None = None)
         name, data = name or str(source), read_bytes(source)
     else:
         name, data = name or str(getattr(source, "name", "the picture")), source.read()
-    return _read(data, name or "the picture")
+    return _read(data, name or "the picture", max_pixels)
 
 
-def _read(data: bytes, name: str) -> Picture:
+def format_of(data: bytes) -> str | None:
+    """Return the name of the picture format that a file's first bytes show, None for all others."""
+    if data[:4] == b"RIFF":
+        return "WebP" if data[8:12] == b"WEBP" else None
+    if data[4:8] == b"ftyp":
+        from .picture_boxes import is_avif
+
+        return "AVIF" if is_avif(data) else None
+    return next((name for name, (starts, _) in _READERS.items() if data.startswith(starts)), None)
+
+
+def _read(data: bytes, name: str, max_pixels: int) -> Picture:
+    found = format_of(data)
+    if found is None:
+        raise UnreadableInputError(f"{name} is no picture that we read{_other(data)} ({', '.join(READABLE)})")
+    module, _, function = _READERS[found][1].partition(":")
+    _hush()
     try:
-        image = _open(data)
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-            _log.warning("%s holds %d pictures: only the first is taken", name, getattr(image, "n_frames", 1))
-        return from_pil(image, _deep_samples(name, data, image))
-    except Image.UnidentifiedImageError:
-        raise UnreadableInputError(f"{name} is no picture that we read ({', '.join(READABLE)})") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise UnreadableInputError(f"{name} has more than {limit:.0f} megapixels, the limit") from None
+        reader: Reader = getattr(import_module(f".{module}", __package__), function)
+        return reader(data, max_pixels).to_picture(name)
     except BitfloorError as error:
         raise UnreadableInputError(f"{name}: {error}") from None
-    except Exception as error:  # Pillow raises many kinds on broken files
+    except MemoryError:
+        raise
+    except Exception as error:  # the decoders raise many kinds on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableInputError(f"{name} is a broken picture ({reason})") from None
+        raise UnreadableInputError(f"{name} is a broken {found} picture ({reason})") from None
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = Image.open(io.BytesIO(data), formats=READABLE)
-    if not isinstance(image, ImageFile.ImageFile):
-        raise UnreadableInputError("it has no pixels of its own")
-    return image
+def _other(data: bytes) -> str:
+    """Return words that name a format that we know and do not read."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return " but HEIF"
+    return next((f" but {name}" for start, name in _OTHERS.items() if data.startswith(start)), "")
 
 
-def _deep_samples(name: str, data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint16] | None:
-    """Return the samples of a file of 16 bits a channel that Pillow would read as 8 bits."""
-    if image.format == "PPM" and image.tile and image.tile[0].codec_name == "ppm":
-        return _deep_ppm(data, image)
-    if not is_reduced(image):
-        return None
-    samples = read_16_bit(data, image)
-    if samples is None:
-        _log.warning("%s has 16 bits a channel and is read as 8 bits", name)
-    return samples
-
-
-def _deep_ppm(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint16] | None:
-    """Return the samples of a binary PPM or PGM with a maximum above 255, scaled to 0..65535."""
-    mode, maximum = cast("tuple[str, int]", image.tile[0].args)
-    if maximum <= 255:
-        return None
-    channels = 3 if mode == "RGB" else 1
-    count = image.height * image.width * channels
-    samples = np.frombuffer(data, ">u2", count, image.tile[0].offset)
-    samples = samples.reshape(image.height, image.width, channels)
-    if maximum == 65535:
-        return samples.astype(np.uint16)
-    return np.rint(np.minimum(samples, maximum) * (65535 / maximum)).astype(np.uint16)
+def _hush() -> None:
+    """Keep what the decoders log of odd files from standard error, where Python prints it if nobody listens."""
+    for name in ("imagecodecs", "tifffile"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 def check_suffix(path: str | Path) -> None:
@@ -127,44 +147,61 @@ def _writer(path: str | Path) -> tuple[str, dict[str, Any]]:
 def write_picture(picture: Picture, path: str | Path, overwrite: bool = False) -> None:
     """Write `picture` to a file whose suffix says the format, PNG without one or for "-".
 
-    PNG and PPM keep 16 bits; JPEG, PPM and BMP have no alpha, which is then left out with a warning.
-    WebP and TIFF are written losslessly, JPEG and AVIF at quality 95.
+    PNG, TIFF and PPM keep 16 bits; JPEG, PPM and BMP have no alpha, PPM and BMP no profile. What a format
+    cannot hold is left out with one warning. WebP and TIFF are lossless, JPEG and AVIF of quality 95.
     Raises UsageError for an unknown suffix and as `files.atomic_output` does.
     """
     file_format, options = _writer(path)
-    if picture.alpha is not None and file_format in ("JPEG", "PPM", "BMP"):
-        _log.warning("%s: %s has no transparency, it is left out", path, file_format)
-        picture = Picture(picture.rgb, None, picture.icc, picture.grey)
+    picture = _as_format_holds(picture, file_format, str(path))
     with atomic_output(path, overwrite) as file:
-        if picture.peak > 255 and file_format == "PNG":
-            write_png_16(_all_samples(picture), picture.icc, file)
-        elif picture.peak > 255 and file_format == "PPM":
-            file.write(b"P6\n%d %d\n65535\n" % (picture.width, picture.height))
-            file.write(picture.rgb.astype(">u2").tobytes())
-        else:
-            _save(picture, file, file_format, options)
+        file.write(_encoded(picture, file_format, options))
 
 
-def _all_samples(picture: Picture) -> NDArray[Any]:
+def _as_format_holds(picture: Picture, file_format: str, name: str) -> Picture:
+    """Return the picture without what the format has no place for, and say so."""
+    rgb, alpha, icc, lost = picture.rgb, picture.alpha, picture.icc, []
+    if alpha is not None and file_format in _WITHOUT_ALPHA:
+        alpha = None
+        lost.append("transparency")
+    if picture.peak > 255 and file_format not in ("PNG", "TIFF", "PPM"):
+        eight = np.dtype(np.uint8)
+        rgb, alpha = to_depth(rgb, eight), None if alpha is None else to_depth(alpha, eight)
+        lost.append("more than 8 bits a channel")
+    one_channel = picture.grey and file_format not in _ALWAYS_COLOUR
+    fit = None if file_format in _WITHOUT_PROFILE else fitting(icc, one_channel)
+    if icc and not fit:
+        lost.append("colour profile" if file_format in _WITHOUT_PROFILE else "profile of this kind for this picture")
+    if lost:
+        _log.warning("%s: %s has no %s, which is left out", name, file_format, " and no ".join(lost))
+    return Picture(rgb, alpha, fit, picture.grey)
+
+
+def _samples(picture: Picture) -> NDArray[Any]:
     """Return colour or grey and alpha as (H, W, 1 to 4)."""
     planes = [picture.rgb[:, :, :1] if picture.grey else picture.rgb]
     if picture.alpha is not None:
         planes.append(picture.alpha[:, :, None])
-    return np.concatenate(planes, axis=2)
+    return np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
 
 
-def _save(picture: Picture, file: BinaryIO, file_format: str, options: dict[str, Any]) -> None:
-    if picture.peak > 255:
-        _log.warning("%s files are written with 8 bits a channel, this picture has 16", file_format)
-        eight = np.dtype(np.uint8)
-        alpha = None if picture.alpha is None else to_depth(picture.alpha, eight)
-        picture = Picture(to_depth(picture.rgb, eight), alpha, picture.icc, picture.grey)
-    if picture.icc and file_format not in ("PPM", "BMP"):
-        options = options | {"icc_profile": picture.icc}
-    buffer = io.BytesIO()  # some writers seek, which a pipe cannot do
+def _encoded(picture: Picture, file_format: str, options: dict[str, Any]) -> bytes:
     try:
+        if file_format == "PNG":
+            from .picture_png import write_png
+
+            return write_png(_samples(picture), picture.icc)
+        if file_format == "TIFF":
+            from .picture_tiff import write_tiff
+
+            return write_tiff(_samples(picture), picture.icc)
+        if file_format == "PPM":
+            head = b"P%d\n%d %d\n%d\n" % (5 if picture.grey else 6, picture.width, picture.height, picture.peak)
+            return head + _samples(picture).astype(">u2" if picture.peak > 255 else "u1").tobytes()
+        if picture.icc:
+            options = options | {"icc_profile": picture.icc}
+        buffer = io.BytesIO()  # some writers seek, which a pipe cannot do
         to_pil(picture).save(buffer, file_format, **options)
-    except (OSError, ValueError) as error:  # such as 65,501 pixels wide for a JPEG
+        return buffer.getvalue()
+    except (OSError, ValueError, RuntimeError, SystemError) as error:  # such as 65,501 pixels wide for a JPEG
         size = f"{picture.width}x{picture.height}"
         raise UsageError(f"cannot write a picture of {size} as {file_format}: {error}") from None
-    file.write(buffer.getbuffer())

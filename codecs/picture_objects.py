@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from ..errors import UsageError
-from .picture import MAX_ICC_BYTES, Picture, to_depth
+from .picture import Picture, to_depth
+from .picture_decoded import Decoded, Space
+from .picture_exif import orientation_of
 
 EXIF_ORIENTATION = 0x0112
-_ICC_SPACES = {"CMYK": b"CMYK", "LAB": b"Lab "}
-_GREY_MODES = ("1", "L", "LA", "La", "I")
+_SPACES: dict[str, Space] = {"L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk", "LAB": "lab"}
 
 _log = logging.getLogger(__name__)
 
@@ -53,130 +53,88 @@ def _from_tensor(tensor: Any) -> Picture:
     return Picture(to_depth(samples, np.dtype(np.uint8)))
 
 
-def from_pil(image: Image.Image, samples: NDArray[Any] | None = None) -> Picture:
+def from_pil(image: Image.Image) -> Picture:
     """Return the Picture of a PIL image, turned upright by its EXIF orientation.
 
-    `samples` (H, W, channels), where given, are the image's samples in more bits than PIL has.
     Raises UsageError for modes that hold no picture of 0..white, and what Pillow raises on broken data.
     """
+    depth = _raw_depth(image)
     image.load()
-    grey = image.mode in _GREY_MODES or image.mode.startswith("I;16")
-    if samples is not None:
-        grey = samples.shape[2] < 3  # Pillow says RGBA for grey with alpha of 16 bits
-    icc = _profile(image, grey)
-    if samples is None:
-        image, icc = _in_known_mode(image, icc)
-        samples = _plain_samples(image)
-    samples = _upright(_with_transparency(samples, image), _orientation(image))
-    channels = samples.shape[2]
-    grey, alpha = channels < 3, None
-    if channels in (2, 4):
-        alpha = np.ascontiguousarray(samples[:, :, -1])
-    rgb = np.repeat(samples[:, :, :1], 3, axis=2) if grey else np.ascontiguousarray(samples[:, :, :3])
-    return Picture(rgb, alpha, icc, grey)
+    notes = []
+    if depth == 16 and image.mode in ("RGB", "RGBA", "CMYK"):
+        notes.append("Pillow gives 8 of the 16 bits a channel: bitfloor's own commands read such a file in full")
+    samples, space = _samples(image)
+    samples = _with_transparency(samples, image, depth)
+    icc = image.info.get("icc_profile") or None
+    return Decoded(samples, space, icc, _orientation(image), notes).to_picture()
 
 
-def _in_known_mode(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, bytes | None]:
-    """Return the image as L, LA, RGB, RGBA, I or I;16 and the profile that then holds."""
+def _raw_depth(image: Image.Image) -> int:
+    """Return the bits a sample of an opened file that is not yet loaded, where they are not those of its mode."""
+    for tile in getattr(image, "tile", ()):
+        args = tile[3]
+        rawmode = str(args[0] if isinstance(args, tuple) and args else args)
+        _, _, bits = rawmode.partition(";")
+        if bits.rstrip("BLNIS").isdigit():
+            return int(bits.rstrip("BLNIS"))
+    return 8
+
+
+def _samples(image: Image.Image) -> tuple[NDArray[Any], Space]:
+    """Return the samples as `Decoded` wants them; a transparent colour (not of a palette) is left to come."""
     mode = image.mode
-    if mode in ("L", "LA", "RGB", "RGBA", "I") or mode.startswith("I;16"):
-        return image, icc
-    if mode in ("CMYK", "LAB"):
-        return _to_srgb(image, icc), None
     if mode in ("P", "PA"):
-        colours = image.convert("RGBA" if mode == "PA" or "transparency" in image.info else "RGB")
-        return _keep_info(_grey_if_equal(colours), image), icc
-    one_bit = "LA" if "transparency" in image.info else "L"
-    target = {"1": one_bit, "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}.get(mode)
-    if target is None:
-        raise UsageError(f"pictures of mode {mode} are not supported: convert it to RGB or grey first")
-    return _keep_info(image.convert(target), image), icc
-
-
-def _keep_info(converted: Image.Image, original: Image.Image) -> Image.Image:
-    """Carry the EXIF data over, whose orientation is read later; transparency has been converted."""
-    converted.info = {k: v for k, v in original.info.items() if k != "transparency"}
-    return converted
-
-
-def _grey_if_equal(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
-    if (samples[:, :, 0] == samples[:, :, 1]).all() and (samples[:, :, 0] == samples[:, :, 2]).all():
-        return image.convert("LA" if image.mode == "RGBA" else "L")
-    return image
-
-
-def _to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Return a CMYK or LAB image as sRGB, through its profile where it has a sound one."""
-    try:
-        if image.mode == "LAB":
-            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        elif icc is None:
-            return _keep_info(image.convert("RGB"), image)
-        else:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        target = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-        if converted is not None:
-            return _keep_info(converted, image)
-    except (OSError, ImageCms.PyCMSError) as error:
-        if image.mode == "LAB":
-            raise UsageError(f"pictures of mode LAB are not supported here ({error})") from None
-        _log.warning("the CMYK colour profile is broken (%s): its colours are guessed", error)
-    return _keep_info(image.convert("RGB"), image)
-
-
-def _plain_samples(image: Image.Image) -> NDArray[Any]:
-    samples = np.asarray(image)
-    if image.mode == "I":
+        return _palette_samples(image)
+    if mode == "I" or mode.startswith("I;16"):
+        samples = np.asarray(image)
         if samples.min() < 0 or samples.max() > 65535:
             raise UsageError("pictures of 32-bit integers are not supported beyond 0..65535")
-        samples = samples.astype(np.uint16)
-    elif image.mode.startswith("I;16"):
-        samples = samples.astype(np.uint16, copy=False)  # the byte order of this machine
-    return samples[:, :, None] if samples.ndim == 2 else samples
+        return samples.astype(np.uint16)[:, :, None], "grey"  # the byte order of this machine
+    target = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}.get(mode, mode)
+    if target not in _SPACES:
+        raise UsageError(f"pictures of mode {mode} are not supported: convert it to RGB or grey first")
+    samples = np.asarray(image if target == mode else image.convert(target))
+    if mode == "LAB":  # PIL keeps a and b signed
+        samples = samples ^ np.array([0, 128, 128], np.uint8)
+    return (samples[:, :, None] if samples.ndim == 2 else samples), _SPACES[target]
 
 
-def _with_transparency(samples: NDArray[Any], image: Image.Image) -> NDArray[Any]:
-    """Add the alpha that a grey or RGB file expresses by one transparent colour."""
+def _palette_samples(image: Image.Image) -> tuple[NDArray[Any], Space]:
+    has_alpha = image.mode == "PA" or "transparency" in image.info
+    samples = np.asarray(image.convert("RGBA" if has_alpha else "RGB"))
+    if (samples[:, :, :1] == samples[:, :, 1:3]).all():
+        return np.concatenate([samples[:, :, :1], samples[:, :, 3:]], axis=2), "grey"
+    return samples, "rgb"
+
+
+def _with_transparency(samples: NDArray[Any], image: Image.Image, depth: int) -> NDArray[Any]:
+    """Add the alpha that a grey or RGB file expresses by one transparent colour.
+
+    Pillow keeps that colour as the file has it, in `depth` bits, but brings the samples to 8.
+    """
     key = image.info.get("transparency")
-    if samples.shape[2] not in (1, 3) or not isinstance(key, (int, tuple)):
+    if samples.shape[2] not in (1, 3) or image.mode == "P" or not isinstance(key, (int, tuple)):
         return samples
-    opaque = (samples != np.array(key)).any(axis=2, keepdims=True)
-    alpha = opaque.astype(samples.dtype) * np.iinfo(samples.dtype).max
-    return np.concatenate([samples, alpha.astype(samples.dtype)], axis=2)
+    peak = int(np.iinfo(samples.dtype).max)
+    colour = np.array(key, np.int64).reshape(-1)
+    if depth < 8 and image.mode == "L":
+        colour = colour * peak // ((1 << depth) - 1)
+    elif image.mode == "1":
+        colour = np.where(colour > 0, peak, 0)
+    elif depth == 16 and peak == 255:
+        colour = colour >> 8
+    opaque = (samples != colour).any(axis=2, keepdims=True)
+    return np.concatenate([samples, opaque.astype(samples.dtype) * samples.dtype.type(peak)], axis=2)
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, as the caller may have changed it, or else as the file says it."""
+    if getattr(image, "_exif", None) is None and "exif" in image.info:
+        return orientation_of(image.info["exif"], image.info.get("xmp"))
     try:
         return int(image.getexif().get(EXIF_ORIENTATION, 1))
     except Exception:  # EXIF data is broken in many ways, and the picture is good all the same
         return 1
-
-
-def _upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Undo EXIF orientations 2..8: 5..8 swap the axes, then each is one of the four flips."""
-    if orientation in (5, 6, 7, 8):
-        samples = samples.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    return samples
-
-
-def _profile(image: Image.Image, grey: bool) -> bytes | None:
-    """Return the colour profile where it is one for this kind of picture."""
-    icc = image.info.get("icc_profile")
-    if not icc:
-        return None
-    if icc[16:20] != (b"GRAY" if grey else _ICC_SPACES.get(image.mode, b"RGB ")):
-        _log.info("the colour profile is not one for a picture of mode %s and is left out", image.mode)
-        return None
-    if len(icc) >= MAX_ICC_BYTES:
-        _log.warning("the colour profile of %d bytes is left out", len(icc))
-        return None
-    return bytes(icc)
 
 
 def to_pil(picture: Picture) -> Image.Image:

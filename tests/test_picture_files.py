@@ -8,8 +8,8 @@ import pytest
 from picture_samples import COLOUR, DEEP, SRGB, file_of, kinds, png, tiff_rgb16, trns
 from PIL import Image, ImageOps
 
-from bitfloor.codecs import deep_color
 from bitfloor.codecs.picture import Picture
+from bitfloor.codecs import picture_files
 from bitfloor.codecs.picture_files import read_picture, write_picture
 from bitfloor.errors import UnreadableInputError, UsageError
 
@@ -96,11 +96,6 @@ def test_exif_orientation_is_applied_as_pillow_does(orientation):
     assert picture.rgb.flags.c_contiguous
 
 
-def test_colour_profile_is_kept_where_it_fits():
-    assert read_picture(file_of(Image.fromarray(COLOUR[:, :, :3]), icc_profile=SRGB)).icc == SRGB
-    assert read_picture(file_of(Image.fromarray(COLOUR[:, :, 0]), icc_profile=SRGB)).icc is None
-
-
 def test_cmyk_goes_through_its_profile_and_survives_a_broken_one():
     cmyk = Image.fromarray(COLOUR[:, :, :3]).convert("CMYK")
     plain = read_picture(file_of(cmyk, "TIFF")).rgb
@@ -149,17 +144,10 @@ def test_missing_empty_folder_and_float(tmp_path):
         ("none.png", "No such file"),
         ("empty.png", "empty"),
         ("", "directory"),
-        ("float.tif", "mode F"),
+        ("float.tif", "floating-point"),
     ]:
         with pytest.raises(UnreadableInputError, match=reason):
             read_picture(tmp_path / name)
-
-
-def test_bombs_are_refused_before_their_pixels_are_made(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    for side in (40, 60):  # Pillow warns at the limit and raises at twice the limit
-        with pytest.raises(UnreadableInputError, match="megapixels"):
-            read_picture(file_of(Image.new("RGB", (side, side))))
 
 
 def test_large_32_bit_values_are_refused():
@@ -213,7 +201,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deep_color, "_write_chunk", interrupted)
+    monkeypatch.setattr(picture_files, "_encoded", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_picture(Picture(DEEP[:, :, :3]), path, overwrite=True)
     assert path.read_bytes() == b"mine" and list(tmp_path.iterdir()) == [path]

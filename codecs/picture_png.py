@@ -1,0 +1,156 @@
+"""PNG (W3C, third edition): chunks taken apart here, pixels decoded and encoded by libpng.
+
+Only the chunks that make the pixels reach the decoder, so that no text, broken or large, refuses a picture.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import UnreadableInputError
+from . import picture_profile as profiles
+from .picture import MAX_ICC_BYTES, check_pixels
+from .picture_decoded import Decoded
+from .picture_exif import orientation_of
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PALETTE = 3
+_LIBPNG_SIDE = 1_000_000
+_SRGB_GAMMA = 45455
+_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")  # what libpng needs to make pixels
+
+
+def read_png(data: bytes, max_pixels: int) -> Decoded:
+    """Return the picture in a PNG file, of an animation its default image.
+
+    Raises UnreadableInputError for one with too many pixels, and other errors, imagecodecs' own among them,
+    for a broken file.
+    """
+    pixels, chunks, notes = _take_apart(data)
+    width, height, _, colour_type = struct.unpack_from(">IIBB", data, 16)
+    check_pixels(width, height, max_pixels)
+    if max(width, height) > _LIBPNG_SIDE:
+        raise UnreadableInputError(f"{width}x{height}: libpng reads at most {_LIBPNG_SIDE:,} pixels a side")
+    samples = imagecodecs.png_decode(pixels)
+    samples = samples[:, :, None] if samples.ndim == 2 else samples
+    if colour_type == _PALETTE and (samples[:, :, :1] == samples[:, :, 1:3]).all():
+        samples = np.concatenate([samples[:, :, :1], samples[:, :, 3:]], axis=2)
+    if chunks.get(b"acTL", b"\0\0\0\1")[:4] != b"\0\0\0\1":
+        notes.append("of an animation only the default image is taken")
+    icc = _profile(chunks, notes)
+    exif = chunks.get(b"eXIf") or _exif_as_text(chunks)
+    orientation = orientation_of(exif, chunks.get(b"iTXt"))
+    return Decoded(samples, "grey" if samples.shape[2] < 3 else "rgb", icc, orientation, notes)
+
+
+def write_png(samples: NDArray[Any], icc: bytes | None) -> bytes:
+    """Return a PNG of (H, W, 1 to 4) samples of uint8 or uint16: grey, grey and alpha, RGB, RGBA."""
+    squeezed = samples[:, :, 0] if samples.shape[2] == 1 else samples
+    encoded = bytes(imagecodecs.png_encode(np.ascontiguousarray(squeezed), level=6))
+    head = len(SIGNATURE) + 12 + 13
+    extra = b""
+    if icc and (cicp := profiles.cicp_of(icc)):
+        extra += _chunk(b"cICP", cicp)
+    if icc:
+        extra += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9))
+    return encoded[:head] + extra + encoded[head:]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _walk(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield kind, content and CRC of the chunks up to IEND, the last one perhaps cut."""
+    at = len(SIGNATURE)
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        yield kind, data[at + 8 : at + 8 + size], data[at + 8 + size : at + 12 + size]
+        if kind == b"IEND":
+            return
+        at += 12 + size
+
+
+def _take_apart(data: bytes) -> tuple[bytes, dict[bytes, bytes], list[str]]:
+    """Return a PNG of the needed chunks alone, the other chunks by kind (the first of each), and notes."""
+    pixels, others = [SIGNATURE], {}
+    notes: list[str] = []
+    for kind, body, crc in _walk(data):
+        whole = crc == struct.pack(">I", zlib.crc32(kind + body))
+        critical = not kind[0] & 0x20
+        if critical and kind != b"IEND" and len(crc) < 4:
+            raise ValueError(f"it is cut in its chunk {kind.decode('latin-1')}")
+        if kind == b"tRNS" and not whole:
+            notes.append("its transparency is broken and left out")
+        elif kind in _KEPT or critical:
+            pixels.append(struct.pack(">I", len(body)) + kind + body + crc if kind != b"IEND" else b"")
+        elif whole and len(body) <= MAX_ICC_BYTES:
+            key = kind + body[:4] if kind in (b"zTXt", b"tEXt") and body.startswith(b"Raw ") else kind
+            if kind != b"iTXt" or b"tiff:Orientation" in body:
+                others.setdefault(key, body)
+        elif kind in (b"iCCP", b"cICP", b"gAMA", b"cHRM"):
+            notes.append(f"its {kind.decode()} chunk is broken and left out")
+    if len(pixels) < 2 or pixels[1][4:8] != b"IHDR" or len(pixels[1]) != 25:
+        raise ValueError("it does not begin with a whole chunk IHDR")
+    pixels.append(_chunk(b"IEND", b""))
+    return b"".join(pixels), others, notes
+
+
+def _profile(chunks: dict[bytes, bytes], notes: list[str]) -> bytes | None:
+    """Return what says the meaning of the samples, in the standard's order of precedence."""
+    if len(cicp := chunks.get(b"cICP", b"")) == 4:
+        try:
+            if cicp[3] == 0:
+                notes.append("its samples are of narrow range (cICP), which is kept as it is")
+            return profiles.coded_profile(cicp[0], cicp[1])
+        except ValueError as error:
+            notes.append(f"{error}, so the cICP chunk is left out")
+    if b"iCCP" in chunks:
+        _, _, compressed = chunks[b"iCCP"].partition(b"\0")
+        try:
+            return zlib.decompressobj().decompress(compressed[1:], MAX_ICC_BYTES)
+        except zlib.error:
+            notes.append("the colour profile is broken and left out")
+    if b"sRGB" in chunks:
+        return None
+    return _gamma_profile(chunks, notes)
+
+
+def _gamma_profile(chunks: dict[bytes, bytes], notes: list[str]) -> bytes | None:
+    gamma, curve, primaries = 0, profiles.srgb_curve(), profiles.SRGB_PRIMARIES
+    if len(chunks.get(b"gAMA", b"")) == 4:
+        (gamma,) = struct.unpack(">I", chunks[b"gAMA"])
+    # 1/2.2 is how writers say sRGB in this chunk; within a hundredth it is meant so.
+    if gamma and abs(gamma / _SRGB_GAMMA - 1) > 0.01:
+        curve = profiles.gamma_curve(min(max(100_000 / gamma, 0.01), 100))
+    if len(chunks.get(b"cHRM", b"")) == 32:
+        wx, wy, *rgb = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
+        primaries = ((rgb[0], rgb[1]), (rgb[2], rgb[3]), (rgb[4], rgb[5]), (wx, wy))
+    if curve == profiles.srgb_curve() and profiles.close(primaries, profiles.SRGB_PRIMARIES):
+        return None
+    try:
+        return profiles.rgb_profile(primaries, curve)
+    except ValueError as error:
+        notes.append(f"{error}, so the cHRM chunk is left out")
+        return None
+
+
+def _exif_as_text(chunks: dict[bytes, bytes]) -> bytes | None:
+    """Return EXIF data that ImageMagick wrote as hexadecimal text before PNG had a chunk for it."""
+    for key, start in ((b"zTXtRaw ", 2), (b"tEXtRaw ", 1)):
+        keyword, _, text = chunks.get(key, b"").partition(b"\0")
+        if keyword not in (b"Raw profile type exif", b"Raw profile type APP1"):
+            continue
+        try:
+            text = zlib.decompressobj().decompress(text[1:], 1 << 20) if start == 2 else text
+            return bytes.fromhex("".join(text.decode("latin-1").split()[2:]))
+        except (zlib.error, ValueError):
+            return None
+    return None
