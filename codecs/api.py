@@ -24,13 +24,14 @@ def encode(source: Any, *, codec: str = "mlicv2", model: Model | None = None, **
     return load(codec, model).encode(source, **options)
 
 
-def decode(data: bytes, *, model: Model | None = None) -> Any:
+def decode(data: bytes, *, model: Model | None = None, **options: Any) -> Any:
     """Return what a compressed file holds, as the usual object of its kind: a picture as a PIL image.
 
-    Codec and model are found from the file; `model` says where the model is that the file names, as for `load`.
+    Codec and model are found from the file; `model` says where the model is that the file names, as for `load`;
+    `options` (such as max_pixels=2**30 for a picture) are those of the codec's `decode`.
     Raises CorruptStreamError for damaged data, ModelError where its model is not here.
     """
-    return codec_of(data, model).decode(data)
+    return codec_of(data, model).decode(data, **options)
 
 
 def codec_of(data: bytes, model: Model | None = None) -> Codec:

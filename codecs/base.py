@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from .. import weights
 from ..errors import ModelError, UsageError
 from .loaded import one_in_memory
+from .picture import MAX_PIXELS, check_pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -116,21 +117,36 @@ class PictureCodec(Codec):
         """Return the file for `picture`. `quality` in 1..100; `effort` 0 is one pass of the encoder."""
 
     @abstractmethod
-    def decode_picture(self, data: bytes) -> Picture:
-        """Return the picture that `data` holds, its alpha, colour profile and depth with it."""
+    def decode_picture(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+        """Return the picture that `data` holds, its alpha, colour profile and depth with it.
 
-    def encode(self, source: Any, *, quality: float | None = None, effort: int = 0) -> bytes:
+        Raises CorruptStreamError where it has more than `max_pixels` pixels, before they take memory.
+        """
+
+    def encode(
+        self,
+        source: Any,
+        *,
+        quality: float | None = None,
+        effort: int = 0,
+        exact: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> bytes:
         """Return the file for `source`, anything that `picture_objects.as_picture` takes.
 
         That is a PIL image, an HxW or HxWx3 array of uint8 or uint16, a 3xHxW float tensor in 0..1,
-        or a `Picture`.
+        or a `Picture`. Colours that alpha hides wholly are replaced by what codes well, unless `exact`.
+        Raises UsageError for anything else and for more than `max_pixels` pixels.
         """
+        from .picture_hidden import fill_hidden
         from .picture_objects import as_picture
 
-        return self.encode_picture(as_picture(source), check_quality(quality), effort)
+        picture = as_picture(source)
+        check_pixels(picture.width, picture.height, max_pixels, UsageError)
+        return self.encode_picture(picture if exact else fill_hidden(picture), check_quality(quality), effort)
 
-    def decode(self, data: bytes) -> Image:
+    def decode(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
         """Return the picture in `data` as a PIL image (a 16-bit one is rounded to 8 bits unless grey)."""
         from .picture_objects import to_pil
 
-        return to_pil(self.decode_picture(data))
+        return to_pil(self.decode_picture(data, max_pixels=max_pixels))

@@ -84,7 +84,7 @@ class Decoded:
             except Exception as error:  # imagecodecs and lcms raise several kinds on broken profiles
                 reason = " ".join(str(error).split())
                 self.notes.append(f"the CMYK colour profile is broken ({reason}): its colours are guessed")
-        peak = np.iinfo(inks.dtype).max
+        peak = 255 if inks.dtype == np.uint8 else 65535
         rgb = np.empty((*inks.shape[:2], 3), inks.dtype)
         for top in range(0, len(inks), 256):  # in parts, because a large picture as floats is large
             light = 1 - inks[top : top + 256].astype(np.float64) / peak
@@ -105,8 +105,7 @@ def upright(samples: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def full_range(samples: NDArray[Any], peak: int) -> NDArray[Any]:
     """Return unsigned samples in 0..peak as uint8 over its full range, as uint16 where peak is above 255."""
-    dtype = np.dtype(np.uint8 if peak <= 255 else np.uint16)
-    top = int(np.iinfo(dtype).max)
+    dtype, top = (np.uint8, 255) if peak <= 255 else (np.uint16, 65535)
     if peak == top:
         return samples.astype(dtype, copy=False)
     levels = (np.arange(peak + 1, dtype=np.int64) * (2 * top) + peak) // (2 * peak)  # rounded to the nearest
@@ -118,7 +117,7 @@ def _through_profile(inks: NDArray[Any], icc: bytes) -> NDArray[Any]:
 
     target = profiles.rgb_profile(profiles.SRGB_PRIMARIES, profiles.srgb_curve())
     rgb: NDArray[Any] = imagecodecs.cms_transform(
-        np.ascontiguousarray(inks), icc, target, colorspace="cmyk", outcolorspace="rgb", outdtype=inks.dtype.name
+        inks.copy(), icc, target, colorspace="cmyk", outcolorspace="rgb", outdtype=inks.dtype.name
     )
     return rgb
 
@@ -127,7 +126,7 @@ def _lab_to_rgb(samples: NDArray[Any]) -> NDArray[Any]:
     """Return sRGB of CIE L*a*b* under D50, by the formulas of CIE 15 and IEC 61966-2-1."""
     _, columns = profiles.adapted(profiles.SRGB_PRIMARIES)
     to_linear = np.linalg.inv(columns)
-    peak = np.iinfo(samples.dtype).max
+    peak = 255 if samples.dtype == np.uint8 else 65535
     rgb = np.empty(samples.shape, samples.dtype)
     for top in range(0, len(samples), 256):
         unit = samples[top : top + 256].astype(np.float64) / peak

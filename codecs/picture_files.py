@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -35,8 +36,7 @@ _READERS: dict[str, tuple[tuple[bytes, ...], str]] = {
     "TIFF": ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "picture_tiff:read_tiff"),
     "GIF": ((b"GIF87a", b"GIF89a"), "picture_simple:read_gif"),
     "BMP": ((b"BM",), "picture_simple:read_bmp"),
-    "PNM": (tuple(b"P%d" % form + space for form in range(1, 7) for space in (b" ", b"\n", b"\r", b"\t", b"#")),
-            "picture_simple:read_pnm"),
+    "PNM": ((b"P",), "picture_simple:read_pnm"),
     "JPEG 2000": ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "picture_boxes:read_jpeg2000"),
     "QOI": ((b"qoif",), "picture_simple:read_qoi"),
 }  # fmt: skip
@@ -47,6 +47,7 @@ _OTHERS = {
     b"<svg": "SVG", b"<?xml": "SVG or other XML", b"\0\0\1\0": "Windows icon", b"gimp xcf": "GIMP",
     b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"DDS ": "DirectDraw", b"FUJIFILM": "raw",
 }  # fmt: skip
+_PNM_START = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+\d")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 _LOSSLESS_WEBP = {"lossless": True, "quality": 50, "method": 4, "exact": True}
@@ -96,7 +97,11 @@ def format_of(data: bytes) -> str | None:
         from .picture_boxes import is_avif
 
         return "AVIF" if is_avif(data) else None
-    return next((name for name, (starts, _) in _READERS.items() if data.startswith(starts)), None)
+    found = next((name for name, (starts, _) in _READERS.items() if data.startswith(starts)), None)
+    # Two letters may begin anything.
+    if found == "BMP" and int.from_bytes(data[14:18], "little") not in (12, 40, 52, 56, 64, 108, 124):
+        return None
+    return None if found == "PNM" and not _PNM_START.match(data) else found
 
 
 def _read(data: bytes, name: str, max_pixels: int) -> Picture:

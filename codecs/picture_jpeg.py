@@ -58,8 +58,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield marker, position and content of the segments up to the first scan."""
     at = 2
     while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            raise ValueError(f"there is no marker at byte {at}")
+        if data[at] != 0xFF:  # bytes that belong to no segment: libjpeg passes over them, too
+            at = data.find(b"\xff", at)
+            if at < 0:
+                return
+            continue
         marker = data[at + 1]
         if marker in (0xFF, 0x01) or 0xD0 <= marker <= 0xD7:  # filling, and markers without content
             at += 1 if marker == 0xFF else 2

@@ -53,7 +53,8 @@ def read_png(data: bytes, max_pixels: int) -> Decoded:
 def write_png(samples: NDArray[Any], icc: bytes | None) -> bytes:
     """Return a PNG of (H, W, 1 to 4) samples of uint8 or uint16: grey, grey and alpha, RGB, RGBA."""
     squeezed = samples[:, :, 0] if samples.shape[2] == 1 else samples
-    encoded = bytes(imagecodecs.png_encode(np.ascontiguousarray(squeezed), level=6))
+    # A copy: of views one pixel wide numpy calls strides contiguous that imagecodecs refuses.
+    encoded = bytes(imagecodecs.png_encode(squeezed.copy(), level=6))
     head = len(SIGNATURE) + 12 + 13
     extra = b""
     if icc and (cicp := profiles.cicp_of(icc)):
@@ -80,8 +81,8 @@ def _walk(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 def _take_apart(data: bytes) -> tuple[bytes, dict[bytes, bytes], list[str]]:
     """Return a PNG of the needed chunks alone, the other chunks by kind (the first of each), and notes."""
-    pixels, others = [SIGNATURE], {}
-    notes: list[str] = []
+    pixels, notes = [SIGNATURE], list[str]()
+    others: dict[bytes, bytes] = {}
     for kind, body, crc in _walk(data):
         whole = crc == struct.pack(">I", zlib.crc32(kind + body))
         critical = not kind[0] & 0x20

@@ -92,16 +92,33 @@ def _grey_if_equal(samples: NDArray[Any], notes: list[str]) -> Decoded:
 
 def read_webp(data: bytes, max_pixels: int) -> Decoded:
     """Return the picture in a WebP file, of an animation the first one; raises as `read_gif`."""
-    at, chunks = 12, {}
+    at = 12
+    chunks: dict[bytes, bytes] = {}
     while at + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, at)
         chunks.setdefault(kind, data[at + 8 : at + 8 + size])
         at += 8 + size + size % 2
     check_pixels(*_webp_size(chunks), max_pixels)
-    samples = np.asarray(imagecodecs.webp_decode(data))
+    samples = np.asarray(imagecodecs.webp_decode(_webp_pixels(data)))
     notes = ["of an animation only the first picture is taken"] if b"ANIM" in chunks else []
     orientation = orientation_of(chunks.get(b"EXIF"), chunks.get(b"XMP "))
     return Decoded(samples, "rgb", chunks.get(b"ICCP"), orientation, notes)
+
+
+def _webp_pixels(data: bytes) -> bytes:
+    """Return the file with those chunks alone that make pixels."""
+    at, body = 12, b"WEBP"
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        end = at + 8 + size + size % 2
+        if kind.startswith((b"VP8", b"A")) and at + 8 + size > len(data):
+            raise ValueError("it is cut")
+        if kind == b"VP8X":  # what it says of other chunks would be missed
+            body += data[at : at + 8] + bytes((data[at + 8] & 0x12,)) + data[at + 9 : end]
+        elif kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"):
+            body += data[at:end]
+        at = end
+    return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def _webp_size(chunks: dict[bytes, bytes]) -> tuple[int, int]:

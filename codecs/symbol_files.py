@@ -11,42 +11,32 @@ import numpy as np
 from ..errors import UnreadableInputError, UsageError
 from .files import atomic_output, format_suffix, write_bytes
 from .mecb import BYTES, PICTURE
+from .picture import MAX_PIXELS
 
 PICTURE_FORMATS = {".png": "PNG", ".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 _NUMPY_START = b"\x93NUMPY"
 
 
-def read_symbols(data: bytes, name: str) -> Any:
+def read_symbols(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Any:
     """Return what a file holds: a grey picture for a picture, an array for `.npy`, else its bytes.
 
-    Raises UnreadableInputError for an array file that cannot be read.
+    Raises UnreadableInputError for an array file that cannot be read, or a picture of more than `max_pixels`.
     """
     if data.startswith(_NUMPY_START):
         try:
             return np.load(io.BytesIO(data), allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise UnreadableInputError(f"{name} is a broken array file ({error})") from None
-    from .picture_files import read_picture
+    from .picture_files import format_of, read_picture
 
-    if _looks_like_picture(data):
-        from .picture_objects import to_pil
+    if format_of(data) is not None:
+        from PIL import Image
 
-        return to_pil(read_picture(data, name)).convert("L")
+        from .picture import LUMA, to_depth
+
+        eight = to_depth(read_picture(data, name, max_pixels=max_pixels).rgb, np.dtype(np.uint8))
+        return Image.fromarray(np.rint(eight @ LUMA).astype(np.uint8))
     return data
-
-
-def _looks_like_picture(data: bytes) -> bool:
-    from PIL import Image, UnidentifiedImageError
-
-    from .picture_files import READABLE
-
-    try:
-        with Image.open(io.BytesIO(data), formats=READABLE):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except Exception:  # a picture, but broken or too large: `read_picture` says so
-        return True
 
 
 def suffix_of(form: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from bitfloor.codecs import registry
 from bitfloor.codecs.base import PictureCodec
 from bitfloor.codecs.container import Header, latents_check, pack, unpack, verify_latents
-from bitfloor.codecs.picture import Picture
+from bitfloor.codecs.picture import MAX_PIXELS, Picture, check_pixels
 from bitfloor.errors import CorruptStreamError
 
 FINGERPRINT = b"fake"
@@ -34,9 +34,10 @@ class FakeCodec(PictureCodec):
         header = Header(200, FINGERPRINT, (picture.width, picture.height, level), picture.to_sections())
         return pack(header, zlib.compress(symbols.tobytes(), 1), latents_check([symbols]))
 
-    def decode_picture(self, data):
+    def decode_picture(self, data, *, max_pixels=MAX_PIXELS):
         container = unpack(data)
         width, height, level = container.header.fields
+        check_pixels(width, height, max_pixels, CorruptStreamError)
         raw = zlib.decompress(container.payload)
         if len(raw) != width * height * 12:
             raise CorruptStreamError("the payload has another size than the header")

@@ -5,11 +5,11 @@ import struct
 
 import numpy as np
 import pytest
-from picture_samples import COLOUR, DEEP, SRGB, file_of, kinds, png, tiff_rgb16, trns
+from picture_samples import COLOUR, DEEP, SRGB, file_of, kinds, png, tiff, trns
 from PIL import Image, ImageOps
 
-from bitfloor.codecs.picture import Picture
 from bitfloor.codecs import picture_files
+from bitfloor.codecs.picture import Picture
 from bitfloor.codecs.picture_files import read_picture, write_picture
 from bitfloor.errors import UnreadableInputError, UsageError
 
@@ -78,7 +78,7 @@ def test_16_bit_png_with_one_transparent_colour():
 
 @pytest.mark.parametrize("order", "<>")
 def test_16_bit_tiff_and_ppm_are_read_in_full(order):
-    assert (read_picture(tiff_rgb16(DEEP[:, :, :3], order)).rgb == DEEP[:, :, :3]).all()
+    assert (read_picture(tiff(DEEP[:, :, :3], 2, order=order)).rgb == DEEP[:, :, :3]).all()
     ppm = b"P6 7 5 65535\n" + DEEP[:, :, :3].astype(">u2").tobytes()
     assert (read_picture(ppm).rgb == DEEP[:, :, :3]).all()
     half = read_picture(b"P5 2 1 1023\n" + struct.pack(">2H", 1023, 500))

@@ -16,6 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..codecs.files import STANDARD
+from ..codecs.picture import MAX_PIXELS
 
 SHOWN = 60  # characters of a wrong value that an error repeats
 MAX_BYTES = 2**50
@@ -86,18 +87,23 @@ class Number(click.ParamType):
 
 
 class ByteCount(click.ParamType):
-    """A size: `30000`, `10k`, `1.5M`, `200kB` (steps of 1000), `64KiB` (steps of 1024); rounded down."""
+    """A size: `30000`, `10k`, `1.5M`, `200kB` (steps of 1000), `64KiB` (steps of 1024); rounded down.
 
-    name = "bytes"
+    `unit` is what is counted.
+    """
+
+    def __init__(self, unit: str = "byte") -> None:
+        self.unit = unit
+        self.name = f"{unit}s"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return whole bytes, or fail for what is no size, less than one byte, or beyond any file."""
+        """Return the whole number, or fail for what is no size, less than one, or beyond any file."""
         found = _SIZE.fullmatch(str(value).strip())
         if found is None or found[2].lower() not in UNITS:
-            self.fail(f"{shown(value)} is no size in bytes, such as 30000, 10k, 1.5M or 64KiB", param, ctx)
+            self.fail(f"{shown(value)} is no size in {self.unit}s, such as 30000, 10k, 1.5M or 64KiB", param, ctx)
         count = float(found[1]) * UNITS[found[2].lower()]  # a float: digits without end become infinite
         if count < 1:
-            self.fail(f"{shown(value)} is less than one byte", param, ctx)
+            self.fail(f"{shown(value)} is less than one {self.unit}", param, ctx)
         if count > MAX_BYTES:
             self.fail(f"{shown(value)} is more than any file has", param, ctx)
         return int(count)
@@ -134,5 +140,12 @@ class Name(click.ParamType):
 PATH, STREAM = PathName(), PathName(dash=True)
 TARGET = PathName(dash=True, raw=True)
 CODEC, MODEL, TEXT = Name("codecs"), Name("models"), Name()
-SIZE, POSITIVE, QUALITY = ByteCount(), Number(above=0), Number(1, 100)
+SIZE, PIXELS, POSITIVE, QUALITY = ByteCount(), ByteCount("pixel"), Number(above=0), Number(1, 100)
 SEED = click.IntRange(0, MAX_SEED)
+MAX_PIXELS_OPTION = click.option(
+    "--max-pixels",
+    type=PIXELS,
+    default=MAX_PIXELS,
+    metavar="PIXELS",
+    help=f"Refuse pictures with more, as 500M. [{MAX_PIXELS}]",
+)

@@ -19,7 +19,7 @@ from ...entropy_models.latent.symbol_coders import SYMBOL_LIMIT, DecodingCoder, 
 from ...errors import CorruptStreamError, ModelError, UsageError
 from ..base import ModelCodec, PictureCodec
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
-from ..picture import Picture
+from ..picture import MAX_PIXELS, Picture, check_pixels
 from .frozen import FrozenMLICv2
 from .model import STRIDE
 from .quality import POSITIONS, position_of
@@ -28,7 +28,6 @@ from .transforms import CELL
 
 CODEC_ID = 1
 BLOCK = STRIDE // CELL  # cells of one cell of z
-MAX_PIXELS = 2**28
 
 
 class MLICv2Codec(ModelCodec, PictureCodec):
@@ -54,8 +53,6 @@ class MLICv2Codec(ModelCodec, PictureCodec):
         """See `PictureCodec`."""
         if effort:
             raise UsageError("mlicv2 has no --effort above 0 yet")
-        if picture.width * picture.height > MAX_PIXELS:
-            raise UsageError(f"{picture.width}x{picture.height} is too large: at most 2^28 pixels")
         position = torch.tensor([position_of(quality)])
         latent = self._analyse(picture, position)
         encoder = RangeEncoder()
@@ -71,10 +68,10 @@ class MLICv2Codec(ModelCodec, PictureCodec):
         return pack(header, encoder.finish(), latents_check(symbols))
 
     @own_settings()
-    def decode_picture(self, data: bytes) -> Picture:
+    def decode_picture(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
         """See `PictureCodec`."""
         container = unpack(data)
-        width, height, position = self._fields(container)
+        width, height, position = self._fields(container, max_pixels)
         y_hat, symbols = self._decode_latent(container, height, width, position)
         verify_latents(container.latents_check, symbols)
         rgb = self._synthesise(y_hat, position)[:height, :width]
@@ -84,7 +81,7 @@ class MLICv2Codec(ModelCodec, PictureCodec):
     def decode_symbols(self, data: bytes) -> list[NDArray[np.int32]]:
         """All that the check value covers: symbols of z and y in coding order, y_hat in units of the grid."""
         container = unpack(data)
-        width, height, position = self._fields(container)
+        width, height, position = self._fields(container, MAX_PIXELS)
         return self._decode_latent(container, height, width, position)[1]
 
     def _decode_latent(
@@ -152,7 +149,7 @@ class MLICv2Codec(ModelCodec, PictureCodec):
         y_hat: Tensor = self.frozen.model.context(hyper, state, coder)
         return y_hat
 
-    def _fields(self, container: Container) -> tuple[int, int, Tensor]:
+    def _fields(self, container: Container, max_pixels: int) -> tuple[int, int, Tensor]:
         """Width, height and quality index of a file, believed only after a look at its size."""
         header = container.header
         if header.codec_id != CODEC_ID or len(header.fields) != 3:
@@ -163,7 +160,8 @@ class MLICv2Codec(ModelCodec, PictureCodec):
                 f"but {self.frozen.name} is {self.frozen.fingerprint.hex()}"
             )
         width, height, position = header.fields
-        if not (0 < width * height <= MAX_PIXELS and position <= POSITIONS):
+        check_pixels(width, height, max_pixels, CorruptStreamError)
+        if not (width * height and position <= POSITIONS):
             raise CorruptStreamError(f"the header claims {width}x{height} pixels at quality index {position}")
         blocks = math.prod(_cells(height, width)) // BLOCK**2
         if blocks * self.frozen.least_bits_per_block() > len(container.payload) * 8 + 64:

@@ -17,7 +17,7 @@ from ...errors import CorruptStreamError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import STREAM, TARGET
+from ..options import MAX_PIXELS_OPTION, STREAM, TARGET
 from ..suffixes import SUFFIX, stem
 
 DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no option says
@@ -31,11 +31,14 @@ DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no o
     type=TARGET,
     help="File, whose suffix says the format, or folder. [IN.png, IN.wav]",
 )
+@MAX_PIXELS_OPTION
 @click.option("-f", "--force", is_flag=True, help="Overwrite; beside IN only what -o names.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what is decoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options
-def command(inputs: tuple[Path, ...], out: str | None, force: bool, skip_existing: bool, recursive: bool) -> None:
+def command(
+    inputs: tuple[Path, ...], out: str | None, max_pixels: int, force: bool, skip_existing: bool, recursive: bool
+) -> None:
     """Bring each compressed IN back; codec and model are found from the file. "-" is standard input.
 
     A file beside IN may be the original that IN was made from, so -f replaces it only where -o names that file.
@@ -46,7 +49,7 @@ def command(inputs: tuple[Path, ...], out: str | None, force: bool, skip_existin
 
     def work(job: Job) -> Sizes:
         with naming(job.source):
-            return _decode_file(job, files.read(job.source), existing.replaces(job))
+            return _decode_file(job, files.read(job.source), existing.replaces(job), max_pixels)
 
     run_jobs(jobs, work, existing)
 
@@ -100,7 +103,7 @@ def check_suffix(info: FileInfo, target: Path) -> None:
         picture_files.check_suffix(target)
 
 
-def _decode_file(job: Job, data: bytes, overwrite: bool) -> Sizes:
+def _decode_file(job: Job, data: bytes, overwrite: bool, max_pixels: int) -> Sizes:
     start = time.perf_counter()
     info = describe(data)
     default_suffix(info)
@@ -110,7 +113,10 @@ def _decode_file(job: Job, data: bytes, overwrite: bool) -> Sizes:
 
     codec = codec_of(data)
     loaded = time.perf_counter()
-    decoded = codec.decode_picture(data) if isinstance(codec, PictureCodec) else codec.decode(data)
+    if isinstance(codec, PictureCodec):
+        decoded: Any = codec.decode_picture(data, max_pixels=max_pixels)
+    else:
+        decoded = codec.decode(data)
     ready = time.perf_counter()
     words = _write(decoded, info, job.target, overwrite)
     note(f"{shown_name(job.source)} -> {job.target}: {words}")

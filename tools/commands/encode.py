@@ -12,13 +12,15 @@ from typing import Any
 
 import click
 
+from ...codecs import registry
 from ...codecs.base import DEFAULT_QUALITY, Codec, PictureCodec
 from ...codecs.files import is_stream, read_bytes, shown_name, write_bytes
+from ...codecs.picture import MAX_PIXELS
 from ...errors import TargetError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import CODEC, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
+from ..options import CODEC, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
 from ..sources import codec_for, read_source
 from ..suffixes import READABLE, SUFFIX, is_media, stem
 
@@ -48,6 +50,8 @@ class Aim:
 @click.option("--bpp", type=POSITIVE, help="Bits for a pixel at most, instead of a quality.")
 @click.option("--psnr", type=POSITIVE, help="PSNR in dB at least, instead of a quality.")
 @click.option("--size", type=SIZE, help="Bytes of the file at most, as 30000, 10k, 1.5M; instead of a quality.")
+@click.option("--exact", is_flag=True, help="Code the colours that alpha hides, too, instead of smooth ones.")
+@MAX_PIXELS_OPTION
 @click.option("--codec", type=CODEC, help="Codec; else chosen by the kind of the file.")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("--rate", type=Number(0), metavar="BITS", help="Codec mecb: bits a symbol at most.")
@@ -65,6 +69,8 @@ def command(
     bpp: float | None,
     psnr: float | None,
     size: int | None,
+    exact: bool,
+    max_pixels: int,
     codec: str | None,
     model: str | None,
     rate: float | None,
@@ -83,7 +89,9 @@ def command(
 
     def work(job: Job) -> Sizes:
         with naming(job.source):
-            return _encode_file(job, aim, codec, model, force=force, options=options)
+            return _encode_file(
+                job, aim, codec, model, force=force, options=options, exact=exact, max_pixels=max_pixels
+            )
 
     run_jobs(jobs, work, existing)
 
@@ -118,13 +126,25 @@ def _symbol_options(
 
 
 def _encode_file(
-    job: Job, aim: Aim, codec_name: str | None, model: str | None, *, force: bool, options: dict[str, Any]
+    job: Job,
+    aim: Aim,
+    codec_name: str | None,
+    model: str | None,
+    *,
+    force: bool,
+    options: dict[str, Any],
+    exact: bool,
+    max_pixels: int,
 ) -> Sizes:
     name = shown_name(job.source)
     start = time.perf_counter()
     file = read_bytes(job.source)
     codec_name = codec_name or codec_for(file, name)
-    source = read_source(file, codec_name, name)
+    source = read_source(file, codec_name, name, max_pixels)
+    if registry.by_name(codec_name).kind == "picture":
+        options = options | {"exact": exact, "max_pixels": max_pixels}
+    elif exact:
+        raise UsageError(f"--exact is for pictures, not for the codec {codec_name}")
     read = time.perf_counter()
 
     from ...codecs.api import load
@@ -166,7 +186,7 @@ def encode_to_aim(
         raise UsageError(f"--bpp and --psnr are for pictures, not for the codec {codec.name}")
     words = ""
     if aim.psnr is not None:
-        probe = encode_to_psnr(encode, _psnr_measure(codec, source), aim.psnr)
+        probe = encode_to_psnr(encode, _psnr_measure(codec, source, options), aim.psnr)
         words = f", PSNR {probe.value:.2f} dB"
     elif aim.size is not None or aim.bpp is not None:
         limit = aim.size if aim.size is not None else int((aim.bpp or 0) * (pixels or 0) / 8)
@@ -180,12 +200,13 @@ def encode_to_aim(
     return probe.data, _describe(probe.data, source, pixels, probe.quality) + words
 
 
-def _psnr_measure(codec: Codec, source: Any) -> Callable[[bytes], float]:
+def _psnr_measure(codec: Codec, source: Any, options: Mapping[str, Any]) -> Callable[[bytes], float]:
     from ..psnr import picture_psnr
 
     if not isinstance(codec, PictureCodec):
         raise UsageError(f"--psnr is for pictures, not for the codec {codec.name}")
-    return lambda data: picture_psnr(source, codec.decode_picture(data))
+    exact, max_pixels = options.get("exact", False), options.get("max_pixels", MAX_PIXELS)
+    return lambda data: picture_psnr(source, codec.decode_picture(data, max_pixels=max_pixels), exact=exact)
 
 
 def _symbol_words(codec: Codec, data: bytes) -> str:
