@@ -160,7 +160,6 @@ class MLICv2Codec(ModelCodec, PictureCodec):
                 f"but {self.frozen.name} is {self.frozen.fingerprint.hex()}"
             )
         width, height, position = header.fields
-        check_pixels(width, height, max_pixels, CorruptStreamError)
         if not (width * height and position <= POSITIONS):
             raise CorruptStreamError(f"the header claims {width}x{height} pixels at quality index {position}")
         blocks = math.prod(_cells(height, width)) // BLOCK**2
@@ -168,6 +167,7 @@ class MLICv2Codec(ModelCodec, PictureCodec):
             raise CorruptStreamError(
                 f"the header claims {width}x{height} pixels, more than {len(container.payload)} bytes can hold"
             )
+        check_pixels(width, height, max_pixels, CorruptStreamError)
         return width, height, torch.tensor([position])
 
 
