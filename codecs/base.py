@@ -14,9 +14,11 @@ from .loaded import one_in_memory
 from .picture import MAX_PIXELS, check_pixels
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL.Image import Image
 
     from .picture import Picture
+    from .sound.signal import Stream
 
 Kind = Literal["picture", "sound", "symbols"]
 C = TypeVar("C", bound="Codec")
@@ -150,3 +152,20 @@ class PictureCodec(Codec):
         from .picture_objects import to_pil
 
         return to_pil(self.decode_picture(data, max_pixels=max_pixels))
+
+
+class SoundCodec(Codec):
+    """A codec of sounds of any length: it takes their blocks one after the other, and gives them back like that."""
+
+    kind: ClassVar[Kind] = "sound"
+
+    @abstractmethod
+    def decode_stream(self, data: bytes) -> Stream:
+        """Return the sound that `data` holds; its samples are made as its blocks are asked for."""
+
+    def decode(self, data: bytes) -> tuple[np.ndarray, int]:
+        """Return samples (T,) float32 and the rate of what was encoded. Raises as `Codec.decode`."""
+        import numpy as np
+
+        stream = self.decode_stream(data)
+        return np.concatenate(list(stream.blocks())), stream.rate

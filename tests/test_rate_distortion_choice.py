@@ -45,11 +45,10 @@ def test_each_code_is_the_cheapest_by_definition(quantiser, model, latents):
     chosen = choose_in_training(model, quantiser, part, nearest)
     context, _ = model.context(model.before(steps_of(nearest)), torch.tensor([LAYERS]), model.start(1))
     log2 = model.log2_frequencies(context, LAYERS)[0].detach().double().numpy()
-    residual, left = part.double().numpy().copy(), part.double().numpy().copy()
+    residual = part.double().numpy().copy()
     for layer, size in enumerate(quantiser.sizes):
         centroids = quantiser.layers[layer].centroids[:size].double().numpy()
-        left -= centroids[nearest[:, layer]]
-        price = 2 * np.log(2) * (left**2).sum(1).mean() / DIM
+        price = 2 * np.log(2) * quantiser.errors()[layer] / DIM
         for frame in range(20):
             row = log2[frame + layer, layer, :size]
             bits = np.log2((2.0**row).sum()) - row
@@ -84,7 +83,7 @@ def test_the_frozen_model_chooses_alike_and_saves_more_than_it_loses(quantiser, 
 
 def test_without_a_price_the_nearest_are_chosen(quantiser, latents):
     nearest = nearest_codes(quantiser, latents)
-    choice = PricedChoice(quantiser, latents, nearest)
+    choice = PricedChoice(quantiser, latents)
     choice.prices = [0.0] * LAYERS
     frames = torch.arange(len(latents))
     for layer, size in enumerate(quantiser.sizes):

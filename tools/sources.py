@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..codecs import registry
 from ..codecs.base import Kind
 from ..codecs.container import MAGIC
+from ..codecs.files import is_stream, read_bytes
 from ..codecs.picture import MAX_PIXELS
 from ..errors import UsageError
 
-_SOUND_STARTS = (b"fLaC", b"OggS", b"ID3", b"FORM", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b".snd")
+_SOUND_STARTS = (b"fLaC", b"OggS", b"ID3", b"FORM", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b".snd", b"NIST_1A")
+_PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM")  # most inputs, known at once
 
 
-def kind_of(data: bytes) -> Kind:
-    """Return "sound" for what starts as WAV, FLAC, Ogg, AIFF, AU or MP3 does, else "picture"."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return "sound"
-    return "sound" if data.startswith(_SOUND_STARTS) else "picture"
+def take(path: Path) -> Path | bytes:
+    """The bytes of a file, or its path where it is a sound on disk, which is read block by block.
+
+    Raises:
+        UnreadableInputError: as `read_bytes` does.
+    """
+    if not is_stream(path):
+        from ..codecs.sound import is_sound
+
+        with suppress(OSError), open(path, "rb") as file:
+            start = file.read(16)
+            if start and not start.startswith((MAGIC, *_PICTURE_STARTS)) and is_sound(path):
+                return path
+    return read_bytes(path)
 
 
-def codec_for(data: bytes, name: str) -> str:
+def kind_of(data: Path | bytes) -> Kind:
+    """"sound" for what libsndfile knows, or what starts as the usual sounds do, else "picture"."""
+    from ..codecs.sound import is_sound
+
+    if isinstance(data, bytes):
+        if data.startswith(_PICTURE_STARTS):
+            return "picture"
+        if data.startswith(_SOUND_STARTS) or (data[:4] == b"RIFF" and data[8:12] == b"WAVE"):
+            return "sound"
+    return "sound" if is_sound(data) else "picture"
+
+
+def codec_for(data: Path | bytes, name: str) -> str:
     """Return the name of the codec that encodes this kind of file; raises UsageError where there is none."""
-    if data.startswith(MAGIC):
+    if isinstance(data, bytes) and data.startswith(MAGIC):
         raise UsageError(f"{name} is a bitfloor file already: decode it first")
     kind = kind_of(data)
     for entry in registry.CODECS:
@@ -31,20 +56,22 @@ def codec_for(data: bytes, name: str) -> str:
     raise UsageError(f"{name} is a {kind}, and this bitfloor has no codec for it")
 
 
-def read_source(data: bytes, codec: str, name: str, max_pixels: int = MAX_PIXELS) -> Any:
+def read_source(data: Path | bytes, codec: str, name: str, max_pixels: int = MAX_PIXELS) -> Any:
     """Return what the codec called `codec` encodes, from the bytes of a file.
 
     Raises UnreadableInputError where `data` holds no such thing, or a picture of more than `max_pixels`.
     """
     kind = registry.by_name(codec).kind
+    if kind == "sound":
+        from ..codecs.sound import open_sound
+
+        return open_sound(data, name)
+    if isinstance(data, Path):
+        data = read_bytes(data)
     if kind == "picture":
         from ..codecs.picture_files import read_picture
 
         return read_picture(data, name, max_pixels=max_pixels)
-    if kind == "symbols":
-        from ..codecs.symbol_files import read_symbols
+    from ..codecs.symbol_files import read_symbols
 
-        return read_symbols(data, name, max_pixels)
-    from ..codecs.sound import read_sound
-
-    return read_sound(data, name)
+    return read_symbols(data, name, max_pixels)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
+from ..codecs.sound.formats import sound_suffixes
+
 SUFFIX = ".bf"
 PICTURES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".webp", ".avif"),
     *(".tif", ".tiff", ".gif", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm"),
     *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".qoi"),
 )
-SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+SOUNDS = sound_suffixes()
 READABLE = (*PICTURES, *SOUNDS)
 
 _UNREAD = {".heic", ".heif", ".jxl", ".psd", ".raw", ".dng", ".m4a", ".aac", ".wma", ".mkv", ".webm"}

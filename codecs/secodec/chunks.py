@@ -10,7 +10,7 @@ decoded as it arrives, `reach` frames behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -35,25 +35,46 @@ def _window_reach(network: SECodecNetwork) -> int:
     return -(-transform.margin // transform.hop)
 
 
-@torch.inference_mode()
-def encode_chunks(network: SECodecNetwork, waveform: Tensor, chunk: int = CHUNK_FRAMES) -> Iterator[Tensor]:
-    """Latents (F', dim) of one chunk after the other; `waveform` is (F * hop,), a whole number of frames."""
-    hop, reach = network.config.hop, encoder_reach(network)
-    frames = waveform.shape[0] // hop
-    for start in range(0, frames, chunk):
-        stop = min(start + chunk, frames)
-        low, high = max(0, start - reach), min(frames, stop + reach)
-        latents = network.encoder(waveform[None, low * hop : high * hop])[0]
-        yield latents[start - low : stop - low]
+def encode_chunks(network: SECodecNetwork, frames: Iterable[Tensor], chunk: int = CHUNK_FRAMES) -> Iterator[Tensor]:
+    """Latents (F', dim) of one chunk after the other; `frames` are parts (F'', hop) of the waveform."""
+
+    def encode(part: Tensor) -> Tensor:
+        return network.encoder(part.reshape(1, -1))[0]
+
+    return _in_chunks(frames, encode, encoder_reach(network), chunk)
+
+
+def decode_chunks(network: SECodecNetwork, latents: Iterable[Tensor], chunk: int = CHUNK_FRAMES) -> Iterator[Tensor]:
+    """Samples (F', hop) of one chunk after the other; `latents` are parts (F'', dim)."""
+
+    def decode(part: Tensor) -> Tensor:
+        return network.decoder(part[None])[0].reshape(len(part), -1)
+
+    return _in_chunks(latents, decode, decoder_reach(network), chunk)
 
 
 @torch.inference_mode()
-def decode_chunks(network: SECodecNetwork, latents: Tensor, chunk: int = CHUNK_FRAMES) -> Iterator[Tensor]:
-    """Samples (F' * hop,) of one chunk after the other from `latents` (F, dim)."""
-    hop, reach = network.config.hop, decoder_reach(network)
-    frames = latents.shape[0]
-    for start in range(0, frames, chunk):
-        stop = min(start + chunk, frames)
-        low, high = max(0, start - reach), min(frames, stop + reach)
-        samples = network.decoder(latents[None, low:high])[0]
-        yield samples[(start - low) * hop : (stop - low) * hop]
+def _in_chunks(
+    parts: Iterable[Tensor], network: Callable[[Tensor], Tensor], reach: int, chunk: int
+) -> Iterator[Tensor]:
+    """What `network` makes, frame by frame, of the rows of all `parts`, `chunk` rows at a time."""
+    held: list[Tensor] = []  # the rows from `reach` before the next chunk on
+    count = context = 0  # how many they are, and how many of them lie before the chunk
+    for part in parts:
+        held.append(part)
+        count += len(part)
+        while count >= context + chunk + reach:
+            rows = _joined(held)
+            yield network(rows[: context + chunk + reach])[context : context + chunk]
+            start = max(0, context + chunk - reach)
+            held, context, count = [rows[start:]], context + chunk - start, count - start
+    while count > context:
+        rows = _joined(held)
+        made = network(rows[: context + chunk + reach])[context : context + chunk]
+        yield made
+        start = max(0, context + len(made) - reach)
+        held, context, count = [rows[start:]], context + len(made) - start, count - start
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -9,14 +10,16 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 import torch
 
-from ...entropy_models.exact.settings import own_settings
+from ...entropy_models.exact.settings import in_own_settings, own_settings
 from ...entropy_models.structural.quantiser import Rule, check_rule
 from ...entropy_models.tokens.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError, UsageError
-from ..base import Kind, Model, ModelCodec, check_quality
+from ..base import Model, ModelCodec, SoundCodec, check_quality
 from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents
-from ..sound import MAX_SECONDS, RATES, Sound, as_sound
-from .chunks import decode_chunks, encode_chunks
+from ..sound import MAX_SECONDS, RATES, Sound, SoundSource, as_sound
+from ..sound.highpass import high_pass
+from ..sound.signal import Stream, exactly, in_blocks, resampled
+from .chunks import CHUNK_FRAMES, decode_chunks, encode_chunks
 from .frozen import FrozenSECodec
 from .level import active_level, factor, from_field, gain_of, to_field
 from .model import SECodecNetwork
@@ -46,7 +49,7 @@ class _Fields:
     gain: int
 
 
-class SECodecCodec(ModelCodec):
+class SECodecCodec(SoundCodec, ModelCodec):
     """One network for every rate; see `bitfloor.load`.
 
     A file holds tokens, and the gain between the level at which the network codes and the sound's. Quality 1..100 runs
@@ -55,7 +58,6 @@ class SECodecCodec(ModelCodec):
     """
 
     name: ClassVar[str] = "secodec"
-    kind: ClassVar[Kind] = "sound"
 
     def __init__(self, frozen: FrozenSECodec) -> None:
         self.frozen = frozen
@@ -89,23 +91,21 @@ class SECodecCodec(ModelCodec):
             UsageError: for a source that `as_sound` refuses, a quality out of range or an unknown rule.
         """
         layers = self.layers_of(quality)
-        sound = as_sound(source)
+        sound = as_source(source)
         found = self.analyse(sound, layers, rule)
-        fields = (sound.rate, sound.samples.size, layers, to_field(found.gain))
+        fields = (sound.rate, sound.length, layers, to_field(found.gain))
         header = Header(CODEC_ID, self.frozen.fingerprint, fields)
         return pack(header, encode_tokens(self.frozen.tokens, found.codes), latents_check([found.codes]))
 
-    def decode(self, data: bytes) -> tuple[np.ndarray, int]:
-        """Samples (T,) float32 and the rate of what was encoded.
+    def decode_stream(self, data: bytes) -> Stream:
+        """See `SoundCodec`: the tokens are decoded here, the samples as they are asked for.
 
         Raises:
             CorruptStreamError: for damaged data.
         """
-        container = unpack(data)
-        fields = self._fields(container)
-        sound = self.synthesise(self._tokens_in(container), fields.gain)
-        whole = sound.at(fields.rate, fields.length)
-        return whole.samples, whole.rate
+        fields, found = self._fields(unpack(data)), self.stored(data)
+        blocks = in_own_settings(self._samples(found.codes, found.gain))
+        return Stream(exactly(resampled(blocks, SAMPLE_RATE, fields.rate), fields.length), fields.rate, fields.length)
 
     def tokens(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> np.ndarray:
         """The codes alone of `analyse`: what is said and how it sounds, not how loud."""
@@ -121,29 +121,45 @@ class SECodecCodec(ModelCodec):
         if rule not in RULES:
             raise UsageError(f"unknown rule {rule!r}; known are {', '.join(RULES)}")
         distance = check_rule("nearest" if rule == CHEAPEST else rule)
-        sound = as_sound(source)
-        frames = frame_count(sound.samples.size, sound.rate, self.network.config.hop)
-        samples = sound.at(SAMPLE_RATE, frames * self.network.config.hop).samples
-        gain = gain_of(active_level(np.square(samples.reshape(frames, -1), dtype=np.float64).mean(axis=1)))
-        waveform = torch.from_numpy(samples / np.float32(factor(gain)))
+        sound = as_source(source)
+        powers = [np.square(part, dtype=np.float64).mean(axis=1) for part in self._frames(sound)]
+        gain = gain_of(active_level(np.concatenate(powers)))
+        levelled = (torch.from_numpy(part / np.float32(factor(gain))) for part in self._frames(sound))
+        latents = list(encode_chunks(self.network, levelled))
         active = torch.tensor([layers or self.network.config.layers])
-        latents = list(encode_chunks(self.network, waveform))
         quantise = self.network.quantiser
         codes = torch.cat([quantise(part[None], active, distance).codes[0, :, : int(active)] for part in latents])
         if rule == CHEAPEST:
             return Analysed(choose_codes(self.frozen.tokens, quantise, torch.cat(latents), codes), gain)
         return Analysed(codes.numpy(), gain)
 
+    def _frames(self, sound: SoundSource) -> Iterator[np.ndarray]:
+        """The sound as the encoder takes it, but for its level: (F', hop) at 16 kHz, without offset and rumble."""
+        hop = self.network.config.hop
+        filtered = high_pass(sound.blocks(), sound.rate)
+        whole = exactly(resampled(filtered, sound.rate, SAMPLE_RATE), hop * frame_count(sound.length, sound.rate, hop))
+        for block in in_blocks(whole, CHUNK_FRAMES * hop):
+            yield block.reshape(-1, hop)
+
     @own_settings()
-    def synthesise(self, tokens: np.ndarray, gain: int = 0) -> Sound:
+    def synthesise(self, tokens: Any, gain: int = 0) -> Sound:
         """The sound (F * hop samples, 16 kHz) of codes (F, L), L at most the codec's layers, at `Analysed.gain`.
 
+        `tokens` may be an array of any whole numbers, a torch tensor or nested lists; (1, F, L) is (F, L).
+
         Raises:
-            UsageError: for a code that its layer does not have.
+            UsageError: for another shape or kind of numbers, or a code that its layer does not have.
         """
-        latents = self.network.quantiser.decode(torch.from_numpy(tokens)[None])[0]
-        samples = torch.cat(list(decode_chunks(self.network, latents))).numpy()
-        return Sound(samples * np.float32(factor(gain)), SAMPLE_RATE)
+        codes = check_tokens(tokens, self.network.quantiser.sizes)
+        return Sound(np.concatenate(list(self._samples(codes, gain))), SAMPLE_RATE)
+
+    def _samples(self, codes: np.ndarray, gain: int) -> Iterator[np.ndarray]:
+        """Blocks at 16 kHz of codes (F, L)."""
+        loudness = np.float32(factor(gain))
+        parts = (torch.from_numpy(codes[start : start + CHUNK_FRAMES]) for start in range(0, len(codes), CHUNK_FRAMES))
+        latents = (self.network.quantiser.decode(part[None])[0] for part in parts)
+        for samples in decode_chunks(self.network, latents):
+            yield samples.flatten().numpy() * loudness
 
     def decode_tokens(self, data: bytes) -> np.ndarray:
         """Codes (F, L) int64 in a file: what the check value covers, equal on every machine.
@@ -151,7 +167,16 @@ class SECodecCodec(ModelCodec):
         Raises:
             CorruptStreamError: for damaged data.
         """
-        return self._tokens_in(unpack(data))
+        return self.stored(data).codes
+
+    def stored(self, data: bytes) -> Analysed:
+        """Codes and gain in a file.
+
+        Raises:
+            CorruptStreamError: for damaged data.
+        """
+        container = unpack(data)
+        return Analysed(self._tokens_in(container), self._fields(container).gain)
 
     def _tokens_in(self, container: Container) -> np.ndarray:
         fields = self._fields(container)
@@ -177,17 +202,45 @@ class SECodecCodec(ModelCodec):
         return _Fields(rate, length, layers, from_field(gain))
 
 
-def open_speech_codec(data: bytes, model: Model | None = None) -> SECodecCodec:
+def open_speech_codec(data: Path | bytes, model: Model | None = None) -> SECodecCodec:
     """The codec for `data`: with the model that a bitfloor file names, else with `model` or the default.
 
     Raises:
         CorruptStreamError: for a bitfloor file that is damaged.
         ModelError: where the model is not here.
     """
-    fingerprint = unpack(data).header.fingerprint if data.startswith(MAGIC) else None
+    compressed = isinstance(data, bytes) and data.startswith(MAGIC)
+    fingerprint = unpack(data).header.fingerprint if compressed else None
     return SECodecCodec.load(model, fingerprint=fingerprint)
 
 
 def frame_count(length: int, rate: int, hop: int) -> int:
     """Frames that `length` samples at `rate` Hz need, at least 1; in integers, so that both sides agree."""
     return max(1, -(-length * SAMPLE_RATE // (rate * hop)))
+
+
+def as_source(source: Any) -> SoundSource:
+    """What has blocks as it is, anything else by `as_sound`."""
+    return source if hasattr(source, "blocks") and not isinstance(source, Sound) else as_sound(source)
+
+
+def check_tokens(tokens: Any, sizes: list[int]) -> np.ndarray:
+    """Codes (F, L) int64, F and L at least 1, from an array, a tensor or lists; `sizes` are the layers' codes.
+
+    Raises:
+        UsageError: for anything else, too many layers, or a code that its layer does not have.
+    """
+    wanted = f"tokens are whole numbers (frames, layers), at most {len(sizes)} layers"
+    if hasattr(tokens, "detach"):  # a torch tensor
+        tokens = tokens.detach().cpu().numpy()
+    try:
+        codes = np.asarray(tokens)
+    except (ValueError, TypeError):
+        raise UsageError(f"{wanted}: every frame must have as many") from None
+    if codes.ndim == 3 and codes.shape[0] == 1:
+        codes = codes[0]
+    if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size or codes.shape[1] > len(sizes):
+        raise UsageError(f"{wanted}, not {codes.dtype} {codes.shape}")
+    if (codes < 0).any() or (codes >= np.array(sizes[: codes.shape[1]])).any():
+        raise UsageError(f"tokens must lie below {sizes[: codes.shape[1]]}, layer by layer")
+    return codes.astype(np.int64)

@@ -65,7 +65,11 @@ def from_field(value: int) -> int:
     Raises:
         CorruptStreamError: for a gain that no level within `LEVELS` has.
     """
-    gain = value // 2 if value % 2 == 0 else -(value + 1) // 2
+    return check_gain(value // 2 if value % 2 == 0 else -(value + 1) // 2)
+
+
+def check_gain(gain: int) -> int:
+    """The gain as it is. Raises CorruptStreamError for one that no level within `LEVELS` has."""
     if not gain_of(LEVELS[0]) <= gain <= gain_of(LEVELS[1]):
         raise CorruptStreamError(f"a gain of {gain * STEP:g} dB cannot be")
     return gain

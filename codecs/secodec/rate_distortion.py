@@ -7,7 +7,8 @@ does not notice; nothing here needs exact arithmetic.
 
 The price of a bit is the slope of Gaussian rate-distortion theory: D = c 2^(-2 R / dim) gives -dD/dR = 2 ln 2 D / dim.
 With D the mean squared error after a layer this needs no tuning, and leaves what the later layers see unchanged.
-On held-out speakers half that price and twice that price both did worse.
+On held-out speakers half that price and twice that price both did worse. D is the model's, what its codebooks left over
+in training (`ResidualQuantiser.errors`), not the sound's: a frame costs the same whatever comes minutes later.
 """
 
 from __future__ import annotations
@@ -26,16 +27,12 @@ _LEAST_SHARE = 2.0**-24  # that the range coder gives a token
 
 
 class PricedChoice:
-    """Chooses codes of latents (T, D), layer after layer, at the prices that the codes (T, L) chosen before set."""
+    """Chooses codes of latents (T, D), layer after layer, at the model's prices."""
 
-    def __init__(self, quantiser: ResidualQuantiser, latents: Tensor, codes: Tensor) -> None:
+    def __init__(self, quantiser: ResidualQuantiser, latents: Tensor) -> None:
         self.centroids = [quantiser.centroids()[layer, :size] for layer, size in enumerate(quantiser.sizes)]
-        self.residual, self.prices = latents.clone(), []
-        left = latents.clone()
-        for centroids, chosen in zip(self.centroids, codes.unbind(1), strict=False):
-            left -= centroids[chosen]
-            error = float(left.square().sum(1).mean())
-            self.prices.append(2 * math.log(2) * error / left.shape[1])
+        self.prices = [2 * math.log(2) * error / quantiser.dim for error in quantiser.errors()]
+        self.residual = latents.clone()
 
     def choose(self, layer: int, frames: Tensor, bits: Tensor) -> Tensor:
         """Codes (M,) of a layer for `frames` (M,), whose codes of the layers before are chosen; bits (M, >= K)."""
@@ -71,7 +68,7 @@ class Choosing:
 
 def choose_codes(model: TokenModel, quantiser: ResidualQuantiser, latents: Tensor, nearest: Tensor) -> np.ndarray:
     """Codes (T, L) int64 of latents (T, D) under a frozen token model, beginning with the `nearest` codes (T, L)."""
-    choice = PricedChoice(quantiser, latents, nearest)
+    choice = PricedChoice(quantiser, latents)
     return walk(model, nearest.shape[0], nearest.shape[1], Choosing(nearest, choice))
 
 
@@ -81,7 +78,7 @@ def choose_in_training(model: TokenModel, quantiser: ResidualQuantiser, latents:
     layers = nearest.shape[1]
     context, _ = model.context(model.before(delay(nearest[None])), torch.tensor([layers]), model.start(1))
     log2 = model.log2_frequencies(context, layers)[0]
-    choice = PricedChoice(quantiser, latents, nearest)
+    choice = PricedChoice(quantiser, latents)
     frames = torch.arange(len(nearest))
     codes = [choice.choose(layer, frames, -log2[frames + layer, layer]) for layer in range(layers)]
     return torch.stack(codes, dim=1)

@@ -19,6 +19,7 @@ from ...entropy_models.structural.neighbours import lifted, rms_length
 from ...errors import ModelError, UsageError
 
 _FOLLOW = 0.99  # how slowly centroids follow their frames in training
+_SLOWEST = 0.95  # most that a last layer is believed to leave over of the error before it
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,20 @@ class ResidualQuantiser(nn.Module):
         chosen = self._layers()[layer]
         share = chosen.share[: chosen.size].double().cpu().numpy()
         return share / share.sum()
+
+    def errors(self) -> list[float]:
+        """Mean squared error after each layer, as the codebooks themselves tell it, of the frames of training.
+
+        What a layer leaves over has the energy that the later layers' codes have on average, since a centroid is the
+        mean of its frames. What the last one leaves is taken to be in proportion to it as with the layer before.
+        """
+        energies = [
+            float(self.shares(number) @ layer.centroids[: layer.size].double().square().sum(1).cpu().numpy())
+            for number, layer in enumerate(self._layers())
+        ]
+        ratio = min(energies[-1] / energies[-2], _SLOWEST) if len(energies) > 1 and energies[-2] > 0 else 0.5
+        left = energies[-1] * ratio / (1 - ratio)
+        return [left + sum(energies[number + 1 :]) for number in range(len(energies))]
 
     def centroids(self) -> Tensor:
         """(L, capacity, D), zeros beyond a layer's size."""

@@ -1,61 +1,83 @@
-"""Speech tokens as files for other programs: NumPy's .npy, or JSON that says what they are."""
+"""Speech tokens as files for other programs: NumPy's .npy, or JSON that says what they are, and how loud."""
 
 from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ModelError, UnreadableInputError, UsageError
+from ...errors import CorruptStreamError, ModelError, UnreadableInputError, UsageError
 from ..container import MAGIC
 from ..files import format_suffix, write_bytes
-from ..sound import read_sound
+from ..sound import open_sound
+from .level import STEP, check_gain
 
 if TYPE_CHECKING:
-    from .codec import SECodecCodec
+    from .codec import Analysed, SECodecCodec
 
 SUFFIXES = (".npy", ".json")
 _NPY = b"\x93NUMPY"
 
 
-def read_tokens(data: bytes, name: str, codec: SECodecCodec, layers: int | None = None) -> np.ndarray:
-    """Tokens (F, L) int64 of a sound, a bitfloor file, or a file of `write_tokens`, told apart by their first bytes.
+def read_tokens(source: Path | bytes, name: str, codec: SECodecCodec, layers: int | None = None) -> Analysed:
+    """Tokens (F, L) int64 and gain of a sound, a bitfloor file, or a file of `write_tokens`, told apart by their start.
+
+    `source` is a path only for a sound. An .npy file has no gain, which means the level that the network codes at.
+    `layers` are asked of the encoder for a sound; of stored tokens the first so many are taken.
 
     Raises:
         UnreadableInputError: for anything else, and for tokens that the codec does not have.
         CorruptStreamError: for a damaged bitfloor file.
         ModelError: for tokens of another model.
     """
-    if data.startswith(MAGIC):
-        tokens = codec.decode_tokens(data)
-    elif data.startswith(_NPY) or data.lstrip()[:1] == b"{":
-        tokens = _checked(_stored(data, name, codec.frozen.fingerprint.hex()), name, codec)
+    from .codec import Analysed
+
+    if isinstance(source, bytes) and source.startswith(MAGIC):
+        found = codec.stored(source)
+    elif isinstance(source, bytes) and (source.startswith(_NPY) or source.lstrip()[:1] == b"{"):
+        found = _stored(source, name, codec)
     else:
-        tokens = codec.tokens(read_sound(data, name), layers)
-    return tokens[:, :layers]
+        return codec.analyse(open_sound(source, name), layers)
+    return Analysed(found.codes[:, :layers], found.gain)
 
 
-def _stored(data: bytes, name: str, fingerprint: str) -> np.ndarray:
+def _stored(data: bytes, name: str, codec: SECodecCodec) -> Analysed:
+    from .codec import Analysed, check_tokens
+
     try:
         if data.startswith(_NPY):
-            return np.load(io.BytesIO(data), allow_pickle=False)
-        content = json.loads(data)
-        if content.get("model", fingerprint) != fingerprint:
-            raise ModelError(f"{name} needs model {content['model']}, not {fingerprint}")
-        return np.array(content["tokens"])
-    except (ValueError, KeyError, TypeError, EOFError) as error:
+            tokens, gain = np.load(io.BytesIO(data), allow_pickle=False), 0
+        else:
+            tokens, gain = _from_json(json.loads(data), name, codec)
+        return Analysed(check_tokens(tokens, codec.network.quantiser.sizes), gain)
+    except (ValueError, EOFError, RecursionError, UsageError) as error:
         raise UnreadableInputError(f"{name} is no file of tokens: {error}") from None
 
 
-def _checked(tokens: np.ndarray, name: str, codec: SECodecCodec) -> np.ndarray:
-    sizes = codec.network.quantiser.sizes
-    fits = tokens.ndim == 2 and 1 <= tokens.shape[1] <= len(sizes) and len(tokens) and tokens.dtype.kind in "iu"
-    if not fits or (tokens < 0).any() or (tokens >= sizes[: tokens.shape[1]]).any():
-        raise UnreadableInputError(f"{name}: tokens must be whole numbers (frames, layers) below {sizes}")
-    return tokens.astype(np.int64)
+def _from_json(content: Any, name: str, codec: SECodecCodec) -> tuple[Any, int]:
+    """Tokens and gain. Raises ValueError for a field that says something else than `write_tokens` would."""
+    if not isinstance(content, dict) or "tokens" not in content:
+        raise ValueError('it has no field "tokens"')
+    fingerprint = codec.frozen.fingerprint.hex()
+    model = content.get("model", fingerprint)
+    if not isinstance(model, str):
+        raise ValueError(f'"model" is {json.dumps(model)}, not the fingerprint of a model: leave it out for any')
+    if model != fingerprint:
+        raise ModelError(f"{name} needs model {model}, not {fingerprint}")
+    for key, wanted in (("codec", codec.name), ("frames_per_second", codec.network.config.frame_rate)):
+        if content.get(key, wanted) != wanted:
+            raise ValueError(f'"{key}" is {json.dumps(content[key])}, not {json.dumps(wanted)}')
+    decibels = content.get("gain_db", 0)
+    if isinstance(decibels, bool) or not isinstance(decibels, (int, float)) or not math.isfinite(decibels):
+        raise ValueError(f'"gain_db" is {json.dumps(decibels)}, not a number of decibels')
+    try:
+        return content["tokens"], check_gain(round(decibels / STEP))
+    except (CorruptStreamError, OverflowError):
+        raise ValueError(f'"gain_db" is {decibels:g}, which no sound has') from None
 
 
 def check_suffix(path: str | Path) -> str:
@@ -66,24 +88,25 @@ def check_suffix(path: str | Path) -> str:
     return suffix
 
 
-def write_tokens(tokens: np.ndarray, codec: SECodecCodec, path: Path, overwrite: bool = False) -> None:
-    """Writes tokens (F, L): .npy as int32, or .json with the frame rate, the numbers of codes and the model.
+def write_tokens(found: Analysed, codec: SECodecCodec, path: Path, overwrite: bool = False) -> None:
+    """Writes tokens (F, L): .npy as int32, or .json with gain, frame rate, the numbers of codes and the model.
+
+    A name without a suffix, and "-", get .npy.
 
     Raises:
         UsageError: for another suffix, and as `files.atomic_output` does.
     """
-    suffix = check_suffix(path)
-    if suffix == ".npy":
+    if check_suffix(path) == ".npy":
         buffer = io.BytesIO()
-        np.save(buffer, tokens.astype(np.int32), allow_pickle=False)
+        np.save(buffer, found.codes.astype(np.int32), allow_pickle=False)
         write_bytes(buffer.getvalue(), path, overwrite)
-    else:
-        layers = tokens.shape[1]
-        content = {
-            "codec": codec.name,
-            "model": codec.frozen.fingerprint.hex(),
-            "frames_per_second": codec.network.config.frame_rate,
-            "codes": codec.network.quantiser.sizes[:layers],
-            "tokens": tokens.tolist(),
-        }
-        write_bytes(json.dumps(content).encode() + b"\n", path, overwrite)
+        return
+    content = {
+        "codec": codec.name,
+        "model": codec.frozen.fingerprint.hex(),
+        "frames_per_second": codec.network.config.frame_rate,
+        "codes": codec.network.quantiser.sizes[: found.codes.shape[1]],
+        "gain_db": found.gain * STEP,
+        "tokens": found.codes.tolist(),
+    }
+    write_bytes(json.dumps(content).encode() + b"\n", path, overwrite)

@@ -14,11 +14,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from ... import IMPORTED_IN
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -37,6 +40,17 @@ def own_settings(*, inference: bool = True) -> Iterator[None]:
         if _forked():
             stack.enter_context(one_thread())
         yield
+
+
+def in_own_settings(made: Iterator[Item]) -> Iterator[Item]:
+    """The items of a generator, each made under `own_settings`, which the caller never sees in between."""
+    while True:
+        with own_settings():
+            try:
+                item = next(made)
+            except StopIteration:
+                return
+        yield item
 
 
 @contextmanager

@@ -9,9 +9,10 @@ import soundfile
 
 from ...codecs import sound
 from ...codecs.sound import Sound
+from ...codecs.sound.formats import sound_suffixes
 from ...errors import UnreadableInputError
 
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif")
+SOUND_SUFFIXES = sound_suffixes()
 
 
 def read_sound(path: Path) -> Sound:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ...codecs.base import PictureCodec
+from ...codecs.base import Codec, PictureCodec, SoundCodec
 from ...codecs.files import STANDARD, is_stream, read_bytes, shown_name
 from ...codecs.info import FileInfo, describe
 from ...errors import CorruptStreamError, UsageError
@@ -113,10 +113,7 @@ def _decode_file(job: Job, data: bytes, overwrite: bool, max_pixels: int) -> Siz
 
     codec = codec_of(data)
     loaded = time.perf_counter()
-    if isinstance(codec, PictureCodec):
-        decoded: Any = codec.decode_picture(data, max_pixels=max_pixels)
-    else:
-        decoded = codec.decode(data)
+    decoded = _decode(codec, data, max_pixels)
     ready = time.perf_counter()
     words = _write(decoded, info, job.target, overwrite)
     note(f"{shown_name(job.source)} -> {job.target}: {words}")
@@ -128,14 +125,20 @@ def _decode_file(job: Job, data: bytes, overwrite: bool, max_pixels: int) -> Siz
     return Sizes(len(data), written)
 
 
+def _decode(codec: Codec, data: bytes, max_pixels: int) -> Any:
+    """What a file holds, as `_write` takes it: of a sound a stream, whose samples are made as they are written."""
+    if isinstance(codec, PictureCodec):
+        return codec.decode_picture(data, max_pixels=max_pixels)
+    return codec.decode_stream(data) if isinstance(codec, SoundCodec) else codec.decode(data)
+
+
 def _write(decoded: Any, info: FileInfo, target: Path, overwrite: bool) -> str:
     """Write what was decoded; returns words that describe it."""
     if info.kind == "sound":
-        from ...codecs.sound import Sound, write_sound
+        from ...codecs.sound import write_sound
 
-        sound = Sound(*decoded)
-        write_sound(sound, target, overwrite)
-        return f"{sound.seconds:.2f} s at {sound.rate} Hz"
+        write_sound(decoded, target, overwrite)
+        return f"{decoded.seconds:.2f} s at {decoded.rate} Hz"
     if info.kind == "symbols":
         from ...codecs.symbol_files import write_symbols
 

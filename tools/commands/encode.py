@@ -14,14 +14,14 @@ import click
 
 from ...codecs import registry
 from ...codecs.base import DEFAULT_QUALITY, Codec, PictureCodec
-from ...codecs.files import is_stream, read_bytes, shown_name, write_bytes
+from ...codecs.files import is_stream, shown_name, write_bytes
 from ...codecs.picture import MAX_PIXELS
 from ...errors import TargetError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
 from ..options import CODEC, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
-from ..sources import codec_for, read_source
+from ..sources import codec_for, read_source, take
 from ..suffixes import READABLE, SUFFIX, is_media, stem
 
 
@@ -138,7 +138,7 @@ def _encode_file(
 ) -> Sizes:
     name = shown_name(job.source)
     start = time.perf_counter()
-    file = read_bytes(job.source)
+    file = take(job.source)
     codec_name = codec_name or codec_for(file, name)
     source = read_source(file, codec_name, name, max_pixels)
     if registry.by_name(codec_name).kind == "picture":
@@ -155,11 +155,12 @@ def _encode_file(
     encoded = time.perf_counter()
     write_bytes(data, job.target, force)
     note(f"{name} -> {job.target}: {result}")
+    size = len(file) if isinstance(file, bytes) else file.stat().st_size
     detail(
         f"  codec {codec_name}; read {read - start:.2f} s, loaded the codec {loaded - read:.2f} s, "
-        f"encoded {encoded - loaded:.2f} s; {len(file):,} bytes before"
+        f"encoded {encoded - loaded:.2f} s; {size:,} bytes before"
     )
-    return Sizes(len(file), len(data))
+    return Sizes(size, len(data))
 
 
 def encode_to_aim(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from ...codecs.files import check_output, read_bytes
+from ...codecs.files import check_output, shown_name
 from ..console import common_options, note
 from ..jobs import naming
 from ..options import MODEL, SEED, STREAM, Number
+from ..sources import take
 
 
 @click.command()
@@ -29,20 +30,23 @@ def command(
 
     The model knows which sounds follow which, not words: it goes on in the voice, without sense.
     """
+    from ...codecs.sound import check_suffix, write_sound
+
+    check_suffix(out)
     check_output(out, force)
-    data = read_bytes(prompt)
+    data = take(prompt)
 
     from ...codecs.secodec.codec import open_speech_codec
     from ...codecs.secodec.token_files import read_tokens
-    from ...codecs.sound import write_sound
     from ...entropy_models.tokens.token_coding import sample_tokens
 
     codec = open_speech_codec(data, model)
     with naming(prompt):
-        tokens = read_tokens(data, str(prompt), codec)
+        found = read_tokens(data, shown_name(prompt), codec)
+    tokens = found.codes
     frames = len(tokens) + round(seconds * codec.network.config.frame_rate)
     if frames > len(tokens):
         tokens = sample_tokens(codec.frozen.tokens, tokens, frames, temperature=temperature, seed=seed)
-    sound = codec.synthesise(tokens)
+    sound = codec.synthesise(tokens, found.gain)
     write_sound(sound, out, force)
     note(f"{prompt} -> {out}: {sound.seconds:.2f} s, the last {seconds:g} s of them new")

@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from ...codecs.secodec.level import NOMINAL, active_level
 from ...codecs.secodec.spectrum import SAMPLE_RATE
+from ...codecs.sound.formats import sound_suffixes
 from ...errors import UnreadableInputError
 from .augment import Augmentation
 
-SUFFIXES = {".flac", ".wav", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}
+SUFFIXES = frozenset(sound_suffixes())
 _LEVEL_FRAME = 320  # samples, as the codec measures the level
 HELD_OUT_SHARE = 16  # one speaker in so many is for validation, chosen by name
 
