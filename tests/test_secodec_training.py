@@ -168,8 +168,8 @@ def test_codes_are_those_of_the_codec(task, collection):
     utterance = split_speakers(find_speech([collection]))[1][0]
     codec = SECodecCodec(save_frozen(collection.parent / "toy.safetensors", task.network, tokens.tokens))
     heard = Sound(levelled(load_waveform(utterance.path)), 16_000)
-    # Half-precision weights move a code here and there.
-    assert (codec.tokens(heard, rule="nearest") == tokens.held_out[0].numpy()).mean() > 0.95
+    # Half-precision weights, the steps of the gain and the high-pass move a code here and there.
+    assert (codec.tokens(heard, rule="nearest") == tokens.held_out[0].numpy()).mean() > 0.9
 
 
 def test_a_run_begins_with_a_trained_network(task, collection):
