@@ -15,6 +15,7 @@ from .picture import MAX_PIXELS, check_pixels
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from .picture import Picture
@@ -73,6 +74,17 @@ class Codec(ABC):
 
         Raises CorruptStreamError for damaged data, ModelError where `data` needs another model.
         """
+
+    def decode_latents(self, data: bytes) -> list[NDArray[np.int32] | NDArray[np.int64]]:
+        """Return the integer arrays that the file's check value covers, equal on every machine.
+
+        Raises as `decode`, and UsageError where the codec has none to compare.
+        """
+        raise UsageError(f"the codec {self.name} has no latents to compare")
+
+    def exact_parts(self) -> list[Any]:
+        """Return the torch modules whose results must be the same on every machine."""
+        return []
 
 
 class ModelCodec(Codec):

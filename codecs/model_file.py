@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -71,6 +73,15 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """
     state = {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
     module.load_state_dict(state, assign=True)
+
+
+def content_fingerprint(words: str, arrays: Iterable[NDArray[np.generic]]) -> bytes:
+    """First 4 bytes of a SHA-256 over `words` and arrays in their order: types, shapes and content, no names."""
+    digest = hashlib.sha256(words.encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.name} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+    return digest.digest()[:FINGERPRINT_BYTES]
 
 
 def below(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
+from ..entropy_models.latent.q_index import Q_INDEX_MAX
 from ..errors import CorruptStreamError, UsageError
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ CODECS = (
         "mlicv2",
         1,
         "picture",
-        "bitfloor.codecs.mlicv2.codec:MLICv2Codec",
+        "bitfloor.codecs.image.presets.mlicv2:MLICv2Codec",
         ("width", "height", "quality"),
-        quality_positions=448,
+        quality_positions=Q_INDEX_MAX,
     ),
     CodecEntry(
         "secodec",

@@ -213,9 +213,9 @@ def test_info_of_a_codec_that_is_not_here(run, photo, monkeypatch):
 
 
 def test_info_knows_the_quality_of_mlicv2():
-    from bitfloor.codecs.mlicv2.quality import POSITIONS
+    from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX
 
-    assert registry.by_name("mlicv2").quality_positions == POSITIONS
+    assert registry.by_name("mlicv2").quality_positions == Q_INDEX_MAX
 
 
 def test_demo(run, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bitfloor import weights
 from bitfloor.codecs import api
 from bitfloor.tools.exactness_worker import latents_hash
 
@@ -12,9 +13,19 @@ DATA = Path(__file__).parent / "data"
 GOLDEN = json.loads((DATA / "golden.json").read_text())
 
 
+@pytest.fixture(autouse=True)
+def tiny_models_are_here(monkeypatch):
+    monkeypatch.setenv(weights.FOLDERS_VARIABLE, str(DATA))
+
+
 def test_every_codec_with_a_model_has_golden_files():
-    names = [api.codec_of((DATA / file).read_bytes()).name for file in GOLDEN]
-    assert names.count("mlicv2") >= 3 and names.count("secodec") >= 3
+    names = [(codec.name, codec.frozen.name) for codec in map(codec_for, GOLDEN)]
+    for model in (("mlicv2", "mlicv2-small"), ("mlicv2", "tiny-picture"), ("secodec", "secodec-small")):
+        assert names.count(model) >= 3, model
+
+
+def codec_for(file):
+    return api.codec_of((DATA / file).read_bytes())
 
 
 @pytest.mark.parametrize("file", GOLDEN)

@@ -13,23 +13,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bitfloor import weights
 from bitfloor.codecs import api
-from bitfloor.codecs.mlicv2 import codec as codec_module
-from bitfloor.codecs.mlicv2.codec import MLICv2Codec
-from bitfloor.codecs.mlicv2.frozen import ENTROPY_MODULES
-from bitfloor.codecs.mlicv2.model import MLICv2
-from bitfloor.codecs.mlicv2.quality import position_of, state_between
+from bitfloor.codecs.image import codec as codec_module
+from bitfloor.codecs.image.codec import ImageCodec
 from bitfloor.codecs.picture_files import read_picture
 from bitfloor.entropy_models.coding.range_coder import RangeEncoder
+from bitfloor.entropy_models.latent.gains import interpolate, state_between
 from bitfloor.entropy_models.latent.gaussian import bounded_scales, gaussian_likelihood
+from bitfloor.entropy_models.latent.q_index import q_index_of
+from bitfloor.entropy_models.latent.symbol_coders import Pass
 from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
 
 QUALITIES = (1, 20, 40, 60, 80, 100)
 
 
 @pytest.fixture(scope="module")
-def codec() -> MLICv2Codec:
+def codec() -> ImageCodec:
     loaded = api.load("mlicv2")
-    assert isinstance(loaded, MLICv2Codec)
+    assert isinstance(loaded, ImageCodec)
     return loaded
 
 
@@ -42,16 +42,16 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
 
 
-def test_the_network_stays_small(codec: MLICv2Codec, photograph: np.ndarray) -> None:
+def test_the_network_stays_small(codec: ImageCodec, photograph: np.ndarray) -> None:
     """5 to 10 million parameters, at most 100 thousand multiplications a pixel for encoding and decoding together."""
-    parameters = sum(p.numel() for p in codec.frozen.model.parameters())
+    parameters = sum(p.numel() for p in codec.frozen.network.parameters())
     with FlopCounterMode(display=False) as counter:
         codec.decode(codec.encode(photograph, quality=50))
     assert 5e6 <= parameters <= 10e6
     assert 20_000 <= counter.get_total_flops() / 2 / photograph[:, :, 0].size <= 100_000
 
 
-def test_size_and_psnr_rise_with_quality(codec: MLICv2Codec, photograph: np.ndarray) -> None:
+def test_size_and_psnr_rise_with_quality(codec: ImageCodec, photograph: np.ndarray) -> None:
     files = [codec.encode(photograph, quality=q) for q in QUALITIES]
     values = [psnr(np.asarray(codec.decode(f)), photograph) for f in files]
     assert all(a < b for a, b in pairwise(values))
@@ -59,7 +59,7 @@ def test_size_and_psnr_rise_with_quality(codec: MLICv2Codec, photograph: np.ndar
 
 
 def test_file_bytes_are_the_ideal_code_length_of_the_tables(
-    codec: MLICv2Codec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    codec: ImageCodec, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class CountingEncoder(RangeEncoder):
         bits = 0.0
@@ -82,7 +82,9 @@ class ReplayCoder:
         self.symbols = iter(symbols)
         self.bits = 0.0
 
-    def code(self, group: int, parity: int, means: torch.Tensor, log_scales: torch.Tensor) -> torch.Tensor:
+    def code(
+        self, place: Pass, means: torch.Tensor, log_scales: torch.Tensor, coded: torch.Tensor | None = None
+    ) -> torch.Tensor:
         symbols = torch.from_numpy(next(self.symbols))
         likelihood = gaussian_likelihood(symbols.double(), bounded_scales(log_scales).double())
         self.bits -= float(torch.log2(likelihood).sum())
@@ -90,35 +92,32 @@ class ReplayCoder:
 
 
 @torch.inference_mode()
-def test_freezing_costs_at_most_three_in_a_thousand(codec: MLICv2Codec, photograph: np.ndarray) -> None:
+def test_freezing_costs_at_most_three_in_a_thousand(codec: ImageCodec, photograph: np.ndarray) -> None:
     """The same weights in float32 without a grid, with continuous scales, against the frozen path and its tables.
 
     Both code the same symbols: left to themselves the two paths round a few latents differently, and what that
     does to the rate is chance in both directions.
     """
-    frozen = codec.frozen
-    plain = MLICv2(frozen.model.config).eval()
-    for name in ENTROPY_MODULES:
-        state = {k: v.float() for k, v in getattr(frozen.model, name).state_dict().items()}
-        getattr(plain, name).load_state_dict(state)
-    nodes = {k: v.float() for k, v in frozen.nodes.items()}
+    network, exact = codec.frozen.network, codec.frozen.exact
+    nodes = {k: v.float() for k, v in exact.nodes.named_buffers()}
     for quality in QUALITIES:
 
         class CountingEncoder(RangeEncoder):
             bits = 0.0
 
             def encode(self, symbols, indexes, tables):  # type: ignore[no-untyped-def]
-                if tables is frozen.y_tables:
+                if tables is exact.y_tables:
                     CountingEncoder.bits += tables.ideal_bits(symbols, indexes)
                 super().encode(symbols, indexes, tables)
 
-        position = torch.tensor([position_of(quality)])
-        latent = codec._analyse(codec_module.Picture(photograph), position)
-        z_hat, *symbols, _ = codec._encode_tile(latent, position, CountingEncoder())
-        state = state_between(nodes["embedding"], nodes["gain"], nodes["inverse_gain"], nodes["log_gain"], position)
+        q_index = torch.tensor([q_index_of(quality)])
+        latent = codec._analyse(codec_module.Picture(photograph), q_index)
+        embedding = interpolate(nodes["embedding"], q_index)[:, None, None]
+        z = network.hyper_analysis(latent, embedding)
+        z_hat, *symbols, _ = exact.encode(latent, z, q_index, CountingEncoder())
         replay = ReplayCoder(symbols)
-        hyper = plain.hyper_synthesis(torch.from_numpy(z_hat).float(), state.embedding[:, 0])
-        plain.context(hyper, state, replay)
+        hyper = network.hyper_synthesis(torch.from_numpy(z_hat).float(), embedding)
+        network.context(hyper, state_between(nodes, q_index), replay)
         assert CountingEncoder.bits <= 1.003 * replay.bits, f"quality {quality}"
 
 

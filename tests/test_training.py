@@ -6,26 +6,28 @@ import csv
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from PIL import Image
 from tiny_model import CONFIG, smooth_picture
 
-from bitfloor.codecs.mlicv2 import model as model_module
-from bitfloor.codecs.mlicv2.adopt import adopt, shrink
-from bitfloor.codecs.mlicv2.codec import MLICv2Codec
-from bitfloor.codecs.mlicv2.model import MLICv2, MLICv2Config
-from bitfloor.codecs.mlicv2.quality import lagrangian
-from bitfloor.codecs.mlicv2.thaw import thaw, training_path
-from bitfloor.errors import ModelError, UnreadableInputError
-from bitfloor.tools.training.export import export_mlicv2
+from bitfloor.codecs.image.config import ImageConfig
+from bitfloor.codecs.image.frozen import load_network
+from bitfloor.codecs.image.loss import rate_and_distortion
+from bitfloor.codecs.image.model import ImageNetwork
+from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
+from bitfloor.entropy_models.parts import to_json
+from bitfloor.errors import ModelError, UnreadableInputError, UsageError
+from bitfloor.tools.training.export_image import export_image
+from bitfloor.tools.training.image import ImageTask
 from bitfloor.tools.training.loop import Budget, Trainer
-from bitfloor.tools.training.mlicv2 import MLICv2Task, rate_and_distortion
 from bitfloor.tools.training.pictures import RandomCrops, find_pictures, is_held_out
+from bitfloor.tools.training.start import start_from
+from bitfloor.tools.training.tasks import image_config
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +42,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trainer(folder: Path, out: Path, steps: int, **budget: float) -> Trainer:
     torch.manual_seed(0)
-    task = MLICv2Task(CONFIG, [folder], batch=2, crop=64, late_crop=128)
+    task = ImageTask(CONFIG, [folder], batch=2, crop=64, late_crop=128)
     return Trainer(task, Budget(steps=steps, warmup=5, **budget), out)  # type: ignore[arg-type]
 
 
-def test_training_lowers_the_loss_and_its_model_codes_pictures(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_lowers_the_loss_and_its_model_codes_pictures(folder: Path, tmp_path: Path) -> None:
     run = trainer(folder, tmp_path, 60, lr=2e-2)
     inputs = run.task.batch(np.random.default_rng(1), 0.0)
     before = run.task.loss(run.model, inputs)[1]["loss"]
@@ -55,104 +55,59 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(
     assert set(run.validate()) == {"pictures", *(f"{kind}{n}" for kind in ("bpp", "psnr") for n in range(5))}
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert rows[0]["step"] == "1"
-    monkeypatch.setitem(model_module.PRESETS, "tiny", CONFIG)
-    path = export_mlicv2(tmp_path, "tiny", "tiny")
+    path = export_image(tmp_path, "mlicv2", "tiny")
     card = json.loads(path.with_suffix(".json").read_text())
     codec = MLICv2Codec.from_path(path)
     assert card["training"]["steps"] == 60
     assert card["fingerprint"] == codec.frozen.fingerprint.hex()
     assert codec.decode(codec.encode(smooth_picture(70, 90), quality=60)).size == (90, 70)
-    thawed = thaw(path)
-    for name, value in run.average.items():
-        assert torch.allclose(thawed.state_dict()[name], value, rtol=2e-3, atol=1e-6), name
     again = trainer(folder, tmp_path / "again", 1)
-    adopt(thawed, again.task.network, inputs[0])
-    again.restart_average()
+    assert str(start_from(load_network(path), again.task.network)) == "every weight was taken over"
     assert run.task.loss(again.model, inputs)[1]["loss"] < 0.7 * before
-    training_path(path).unlink()
-    with pytest.raises(ModelError, match="cannot train tiny further"):
-        thaw(path)
 
 
-def wider_than(config: MLICv2Config, times: int, linear_path: bool) -> MLICv2:
-    groups = (*config.groups[:-1], times * config.groups[-1])
-    return MLICv2(replace(config, groups=groups, linear_path=linear_path))
+def without(config: ImageConfig, tag: str) -> ImageConfig:
+    left = tuple(c for c in config.slices.contexts if c.__struct_config__.tag != tag)
+    return replace(config, slices=replace(config.slices, contexts=left))
 
 
-def test_a_wider_network_begins_where_the_narrow_one_ended() -> None:
+@pytest.mark.parametrize("tag", ["channel", "inter", "local", "intra"])
+def test_a_new_context_changes_nothing_until_it_is_trained(tag: str) -> None:
     torch.manual_seed(0)
-    narrow, wider = MLICv2(CONFIG).eval(), wider_than(CONFIG, 3, linear_path=False).eval()
+    small, whole = ImageNetwork(without(CONFIG, tag)).eval(), ImageNetwork(CONFIG).eval()
+    start = start_from(small, whole)
+    assert start.new and not start.dropped and all(tag in name for name in start.new)
     picture = torch.from_numpy(smooth_picture(128, 64)).permute(2, 0, 1)[None].float() / 255
-    adopt(narrow, wider, picture)
-    for position in (0, 448):
-        x_hat = [model(picture, torch.tensor([position]))["x_hat"] for model in (narrow, wider)]
-        assert torch.allclose(*x_hat, atol=1e-6)
-    with pytest.raises(ModelError, match="cannot start"):
-        adopt(narrow, MLICv2(replace(CONFIG, hyper=2 * CONFIG.hyper)), picture)
+    outs = [network(picture, torch.tensor([300])) for network in (small, whole)]
+    for kind in ("y", "z"):
+        bits = [out["likelihoods"][kind].log2() for out in outs]
+        assert torch.allclose(*bits, atol=1e-3)
+    assert torch.allclose(outs[0]["x_hat"], outs[1]["x_hat"], atol=1e-4)
+    outs[1]["likelihoods"]["y"].log2().sum().backward()
+    read = whole.context.slices[1].other_head.first.parts[tag].weight
+    assert read.grad is not None and read.grad.abs().max() > 0  # it does not stay at zero
+    back = start_from(whole, ImageNetwork(without(CONFIG, tag)))
+    assert back.dropped == start.new and not back.new
 
 
-def test_a_narrower_network_keeps_the_channels_that_are_used() -> None:
-    torch.manual_seed(0)
-    wide = wider_than(replace(CONFIG, direct_channels=8), 4, linear_path=True).eval()
-    group = wide.config.groups[-1]
-    crops = torch.rand(2, 3, 128, 128)
-    silent = torch.arange(8, group, 3)
-    with torch.no_grad():  # channels that are always zero, and give nothing
-        for layer in (wide.analysis.latent, wide.analysis.linear):
-            layer.weight[-group:][silent] = 0
-        wide.analysis.latent.bias[-group:][silent] = 0
-        wide.synthesis.latent.weight[:, -group:][:, silent] = 0
-        wide.synthesis.linear.weight[:, -group:][:, silent] = 0
-        model = wide.context.group_model(len(wide.config.groups) - 1)
-        for layer in (model.local.key, model.local.value, model.intra.value):
-            layer.weight[:, silent] = 0
-        for head in (model.anchor_head, model.other_head):
-            head.residual_first.weight[:, -group:][:, silent] = 0
-        wide.hyper_analysis.enter.weight[:, -group:][:, silent] = 0
-    narrow = shrink(wide, group - len(silent), crops).eval()
-    assert narrow.config.latent == wide.config.latent - len(silent)
-    x_hats = [m(crops, torch.tensor([448.0, 100.0]))["x_hat"] for m in (wide, narrow)]
-    assert torch.allclose(*x_hats, atol=1e-6)
-    adopted = MLICv2(narrow.config)
-    adopt(wide, adopted, crops)
-    for name, value in narrow.state_dict().items():
-        assert torch.equal(adopted.state_dict()[name], value), name
+def test_another_network_is_a_clear_error_to_start_from() -> None:
+    other = ImageNetwork(replace(CONFIG, embedding=8))
+    with pytest.raises(ModelError, match=r"cannot start.*\(.*\) and \("):
+        start_from(other, ImageNetwork(CONFIG))
 
 
-def test_new_channels_begin_as_the_best_linear_prediction_of_what_is_lost() -> None:
-    torch.manual_seed(0)
-    narrow, wider = MLICv2(CONFIG).eval(), wider_than(CONFIG, 3, linear_path=True).eval()
-    crops = torch.from_numpy(np.random.default_rng(0).random((96, 3, 128, 128), dtype=np.float32)).cumsum(-1) / 128
-    adopt(narrow, wider, crops)
-
-    def blocks(grid: torch.Tensor) -> np.ndarray:
-        """Inner 16x16 blocks of (B, 3, H, W) as rows."""
-        inner = grid[:, :, 32:-32, 32:-32].unfold(2, 16, 16).unfold(3, 16, 16)
-        return inner.permute(0, 2, 3, 1, 4, 5).flatten(0, 2).flatten(1).double().numpy()
-
-    def unrounded(model: MLICv2) -> torch.Tensor:
-        position = torch.tensor([448])
-        state = model.quality.state(position)
-        y = model.analysis(crops.permute(0, 2, 3, 1), model.modulation(model.quality.analysis, position))
-        y = y * (state.gain * state.inverse_gain)[:, 0]
-        return model.synthesis(y, model.modulation(model.quality.synthesis, position)).permute(0, 3, 1, 2)
-
-    with torch.no_grad():
-        lost, left = (blocks(crops - unrounded(model)) for model in (narrow, wider))
-    x = blocks(crops)
-    x -= x.mean(0)
-    # The r best directions of a regression explain the r largest eigenvalues of E'X (X'X)^-1 X'E.
-    cross = x.T @ lost
-    new = wider.config.latent - narrow.config.latent
-    explained = np.linalg.eigvalsh(cross.T @ np.linalg.solve(x.T @ x, cross))[-new:].sum()
-    assert explained > 0.05 * (lost**2).sum()
-    assert (left**2).sum() == pytest.approx((lost**2).sum() - explained, rel=0.01)
-    # Their step is the one that the loss asks for at the highest quality: orthonormal directions, D = step^2 / 12 of
-    # each of a block's samples, one bit a block less for twice the step.
-    norms = wider.synthesis.linear.weight[:, -new:].norm(dim=0) / wider.quality.log_gain[-1, -new:].exp()
-    steps = norms[0].item() * np.array([0.99, 1.0, 1.01])
-    losses = -np.log2(steps) / 256 + lagrangian(torch.tensor(448.0)).item() * 255**2 * steps**2 / 12 / 768
-    assert losses.argmin() == 1 and torch.allclose(norms, norms[0].expand(new), rtol=1e-4)
+def test_a_run_is_of_the_network_that_its_checkpoint_names(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "network.json"
+    file.write_text(to_json(CONFIG))
+    assert image_config("mlicv2", "small", file, tmp_path) == CONFIG
+    assert image_config("mlicv2", "small", None, tmp_path) == image_config("mlicv2", "mlicv2-small", None, tmp_path)
+    with pytest.raises(UsageError, match=r"no preset 'huge' of mlicv2.*mlicv2-small"):
+        image_config("mlicv2", "huge", None, tmp_path)
+    trainer(folder, tmp_path, 1).run()
+    assert image_config("mlicv2", "small", None, tmp_path) == CONFIG
+    file.write_text(to_json(without(CONFIG, "inter")))
+    with pytest.raises(UsageError, match="another network"):
+        image_config("mlicv2", "small", file, tmp_path)
 
 
 def test_a_resumed_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
@@ -196,7 +151,7 @@ def test_a_step_with_a_gradient_that_is_not_finite_is_skipped(folder: Path, tmp_
 
 
 def test_held_out_pictures_are_never_trained_on(folder: Path) -> None:
-    task = MLICv2Task(CONFIG, [folder], batch=2, crop=64)
+    task = ImageTask(CONFIG, [folder], batch=2, crop=64)
     assert (len(task.crops.pictures), len(task.held_out)) == (3, 1)
     inside = {p.tobytes() for p in task.crops.pictures}
     assert task.held_out[0].tobytes() not in inside
@@ -226,9 +181,10 @@ def test_bad_places_and_checkpoints_are_clear_errors(folder: Path, tmp_path: Pat
     (tmp_path / "last.safetensors").write_bytes(b"no checkpoint")
     with pytest.raises(ModelError, match="no training checkpoint"):
         trainer(folder, tmp_path, 1).resume(tmp_path / "last.safetensors")
-    trainer(folder, tmp_path, 1).run()
+    other = Trainer(ImageTask(without(CONFIG, "inter"), [folder], batch=2, crop=64), Budget(steps=1), tmp_path / "x")
+    other.run()
     with pytest.raises(ModelError, match="holds another network"):
-        export_mlicv2(tmp_path, "small", "tiny")
+        trainer(folder, tmp_path, 1).resume(other.path)
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ class Line:
         torch.manual_seed(0)
         self.model: nn.Module = nn.Linear(4, 1)
         self.dtype = torch.float32
+        self.config = "{}"
         self.allowed: list[float] = []
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:

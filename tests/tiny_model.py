@@ -1,4 +1,4 @@
-"""A small MLICv2 with random weights, frozen: quick, and good enough for everything but pictures."""
+"""A small picture network with random weights, frozen: quick, and good enough for everything but pictures."""
 
 from __future__ import annotations
 
@@ -7,26 +7,48 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bitfloor.codecs.mlicv2.codec import MLICv2Codec
-from bitfloor.codecs.mlicv2.frozen import save_frozen
-from bitfloor.codecs.mlicv2.model import MLICv2, MLICv2Config
+from bitfloor.codecs.image.config import ImageConfig
+from bitfloor.codecs.image.frozen import save_model
+from bitfloor.codecs.image.model import ImageNetwork
+from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
+from bitfloor.codecs.image.transforms.patch import Patch
+from bitfloor.entropy_models.latent.contexts.channel import Channel
+from bitfloor.entropy_models.latent.contexts.inter import InterGlobal
+from bitfloor.entropy_models.latent.contexts.intra import IntraGlobal
+from bitfloor.entropy_models.latent.contexts.local import Local
+from bitfloor.entropy_models.latent.heads.joint import Joint
+from bitfloor.entropy_models.latent.hyperpriors.depthwise import DepthwiseHyper
+from bitfloor.entropy_models.latent.slice_model import Slices
 
-CONFIG = MLICv2Config(
-    widths=(16, 24),
-    analysis_depths=(1, 1),
-    synthesis_depths=(1, 1),
-    groups=(4, 4, 8),
-    hyper=16,
-    hyper_latent=8,
+CONFIG = ImageConfig(
+    Patch(widths=(16, 24), analysis_depths=(1, 1), synthesis_depths=(1, 1), linear_path=False),
+    DepthwiseHyper(channels=8, width=16),
+    Slices((4, 4, 8), (Channel(), InterGlobal(), Local(), IntraGlobal())),
     embedding=4,
+)
+# Some kilobytes, for a model that lies beside the files it decodes.
+TINIEST = ImageConfig(
+    Patch(widths=(8, 8), analysis_depths=(1, 1), synthesis_depths=(1, 1), linear_path=True),
+    DepthwiseHyper(channels=4, width=8),
+    Slices(
+        (2, 3),
+        (
+            Channel(inner=8, width=8),
+            InterGlobal(inner=8, head=4, width=8),
+            Local(heads=2, head=4, convolved=2, width=8),
+            IntraGlobal(inner=8, head=4, width=4),
+        ),
+        Joint(first=16, second=12, residual=6),
+    ),
+    embedding=3,
 )
 
 
-def tiny_network(seed: int = 0) -> MLICv2:
+def tiny_network(seed: int = 0, config: ImageConfig = CONFIG) -> ImageNetwork:
     torch.manual_seed(seed)
-    network = MLICv2(CONFIG)
+    network = ImageNetwork(config)
     for name, parameter in network.named_parameters():
-        if "residual_second" in name or name.startswith(("quality.analysis", "quality.synthesis")):
+        if "residual_second" in name or name.startswith("q_scale."):
             torch.nn.init.normal_(parameter, std=0.3)
     network.analysis.latent.weight.data *= 8
     return network
@@ -34,7 +56,7 @@ def tiny_network(seed: int = 0) -> MLICv2:
 
 def tiny_codec(folder: Path, seed: int = 0) -> MLICv2Codec:
     path = folder / f"tiny-{seed}.safetensors"
-    save_frozen(path, tiny_network(seed))
+    save_model(path, tiny_network(seed))
     return MLICv2Codec.from_path(path)
 
 

@@ -14,8 +14,6 @@ import torch
 from ..codecs import api, registry
 from ..codecs.base import Codec
 from ..codecs.container import unpack
-from ..codecs.mlicv2.codec import MLICv2Codec
-from ..codecs.secodec.codec import SECodecCodec
 from ..entropy_models.exact.layers import ExactLinear
 from .sources import codec_for, read_source
 
@@ -55,22 +53,15 @@ def latents_hash(codec: Codec, data: bytes) -> str:
 
     That is the symbols of z and y and y_hat of a picture, the tokens of speech.
     """
-    if isinstance(codec, MLICv2Codec):
-        arrays = codec.decode_symbols(data)
-    elif isinstance(codec, SECodecCodec):
-        arrays = [codec.decode_tokens(data)]
-    else:
-        raise TypeError(f"{codec.name} has no latents to compare")
     digest = hashlib.sha256()
-    for array in arrays:
+    for array in codec.decode_latents(data):
         digest.update(np.ascontiguousarray(array, "<i4").tobytes())
     return digest.hexdigest()
 
 
 def transpose_weights(codec: Codec) -> None:
     """Lay out every exact matrix column by column, so that the library takes other kernels."""
-    model = codec.frozen.tokens if isinstance(codec, SECodecCodec) else codec.frozen.model  # type: ignore[attr-defined]
-    for layer in model.modules():
+    for layer in (layer for part in codec.exact_parts() for layer in part.modules()):
         if isinstance(layer, ExactLinear):
             layer.weight.data = layer.weight.data.t().contiguous().t()
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ...entropy_models.exact.settings import in_own_settings, own_settings
 from ...entropy_models.structural.quantiser import Rule, check_rule
@@ -177,6 +178,14 @@ class SECodecCodec(SoundCodec, ModelCodec):
         """
         container = unpack(data)
         return Analysed(self._tokens_in(container), self._fields(container).gain)
+
+    def decode_latents(self, data: bytes) -> list[NDArray[np.int32] | NDArray[np.int64]]:
+        """See `Codec`: the tokens."""
+        return [self.decode_tokens(data)]
+
+    def exact_parts(self) -> list[Any]:
+        """See `Codec`."""
+        return [self.frozen.tokens]
 
     def _tokens_in(self, container: Container) -> np.ndarray:
         fields = self._fields(container)

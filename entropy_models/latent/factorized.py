@@ -51,11 +51,19 @@ class FactorizedPrior(nn.Module):
         P(z) = F((z + 1/2) / scale) - F((z - 1/2) / scale), which is how one prior serves every quality.
         """
         inverse = 1.0 if scale is None else 1.0 / scale
-        lower = self.logits(((z - 0.5) * inverse).unsqueeze(1)).squeeze(1)
-        upper = self.logits(((z + 0.5) * inverse).unsqueeze(1)).squeeze(1)
+        with torch.autocast(z.device.type, enabled=False):  # a difference of two sigmoids needs all its bits
+            lower = self.logits(((z - 0.5) * inverse).unsqueeze(1)).squeeze(1)
+            upper = self.logits(((z + 0.5) * inverse).unsqueeze(1)).squeeze(1)
         # Evaluated in the tail where both sigmoids are small, or their difference would cancel.
         sign = -torch.sign(lower + upper).detach()
         return torch.abs(torch.sigmoid(sign * upper) - torch.sigmoid(sign * lower)).clamp_min(floor)
+
+    def grid_likelihood(self, z: Tensor, scale: Tensor) -> Tensor:
+        """Likelihoods (B, Z * h * w) of z (B, h, w, Z), stretched by scale (B, Z)."""
+        b, h, w, c = z.shape
+        rows = z.permute(3, 0, 1, 2).flatten(1)
+        stretched = scale.t()[:, :, None].expand(c, b, h * w).flatten(1)
+        return self.likelihood(rows, stretched).unflatten(1, (b, h * w)).transpose(0, 1).flatten(1)
 
 
 def _inverse_softplus(value: float) -> float:

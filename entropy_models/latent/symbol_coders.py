@@ -1,6 +1,17 @@
-"""Symbol coders of a latent: the same walk writes a file or reads it."""
+"""Symbol coders of a latent: what one pass of the walk does with means and scales.
+
+    TrainingCoder    takes the symbols from a latent, adds up likelihoods under noise
+    AnnealingCoder   takes relaxed symbols, for the refinement of one picture's latent
+    EncodingCoder    takes the symbols from a latent, writes them
+    DecodingCoder    reads the symbols
+
+All have `code(place, means, log_scales, coded)`, and the walk does not know which one it has.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -11,27 +22,111 @@ from ...errors import CorruptStreamError
 from ..coding.range_coder import RangeDecoder, RangeEncoder
 from ..coding.tables import ProbabilityTables
 from .checkerboard import pack
-from .gaussian import scale_index
+from .gaussian import bounded_scales, gaussian_likelihood, scale_index
+from .rounding import annealed, perturbed, round_straight_through
 
 SYMBOL_LIMIT = 2**13  # keeps y_hat inside the range in which the entropy path is exact
 
 
-class EncodingCoder:
-    """Rounds the latent (B, H, W, M) around the means and writes the symbols; keeps them for the check value."""
+class Pass(NamedTuple):
+    """One step of the walk: a slice and one half of its cells, ANCHOR or NON_ANCHOR."""
+
+    slice: int
+    parity: int
+
+
+class SymbolCoder(Protocol):
+    """Where the symbols of one pass come from, or go to."""
+
+    def code(self, place: Pass, means: Tensor, log_scales: Tensor, coded: Tensor | None = None) -> Tensor:
+        """Symbols of a packed half slice, all tensors (B, H / 2, 2, W / 2, C).
+
+        Where `coded` is False nothing is coded and the symbol is 0; None codes all.
+        """
+
+
+class _LatentCoder:
+    """What the coders share that know the latent (B, H, W, M), in the gained domain."""
+
+    def __init__(self, latent: Tensor, channels: Sequence[int]) -> None:
+        self.parts = latent.split(list(channels), -1)
+
+    def residual(self, place: Pass, means: Tensor) -> Tensor:
+        """Latent minus mean of one pass."""
+        return pack(self.parts[place.slice], place.parity) - means
+
+
+class _EstimatingCoder(_LatentCoder):
+    """What the coders share that only add up likelihoods."""
+
+    def __init__(self, latent: Tensor, channels: Sequence[int]) -> None:
+        super().__init__(latent, channels)
+        self.taken: list[Tensor] = []
+
+    def sample(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The symbols of a residual, and the values whose likelihoods count."""
+        raise NotImplementedError
+
+    def code(self, place: Pass, means: Tensor, log_scales: Tensor, coded: Tensor | None = None) -> Tensor:
+        """See `SymbolCoder`."""
+        symbols, values = self.sample(self.residual(place, means))
+        likelihood = gaussian_likelihood(values, bounded_scales(log_scales))
+        if coded is not None:
+            likelihood, symbols = torch.where(coded, likelihood, 1.0), symbols * coded
+        self.taken.append(likelihood.flatten(1))
+        return symbols
+
+    def likelihoods(self) -> Tensor:
+        """(B, number of symbols) in coding order."""
+        return torch.cat(self.taken, 1)
+
+
+class TrainingCoder(_EstimatingCoder):
+    """Symbols by rounding with a straight-through gradient, likelihoods of the latent under uniform noise.
+
+    Outside training the likelihoods are those of the rounded symbols.
+    """
+
+    def __init__(self, latent: Tensor, channels: Sequence[int], training: bool) -> None:
+        super().__init__(latent, channels)
+        self.training = training
+
+    def sample(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Rounded, and with noise."""
+        return round_straight_through(residual), perturbed(residual, self.training)
+
+
+class AnnealingCoder(_EstimatingCoder):
+    """Relaxed symbols between two integers, for symbols and likelihoods alike; see `rounding.annealed`."""
+
+    def __init__(self, latent: Tensor, channels: Sequence[int], temperature: float) -> None:
+        super().__init__(latent, channels)
+        self.temperature = temperature
+
+    def sample(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The same relaxed symbols twice."""
+        symbols = annealed(residual, self.temperature)
+        return symbols, symbols
+
+
+class EncodingCoder(_LatentCoder):
+    """Rounds the latent around the means and writes the symbols; keeps them for the check value."""
 
     def __init__(
-        self, latent: Tensor, groups: tuple[int, ...], encoder: RangeEncoder, tables: ProbabilityTables
+        self, latent: Tensor, channels: Sequence[int], encoder: RangeEncoder, tables: ProbabilityTables
     ) -> None:
-        self.parts = latent.split(groups, -1)
+        super().__init__(latent, channels)
         self.encoder, self.tables = encoder, tables
         self.symbols: list[NDArray[np.int32]] = []
 
-    def code(self, group: int, parity: int, means: Tensor, log_scales: Tensor) -> Tensor:
+    def code(self, place: Pass, means: Tensor, log_scales: Tensor, coded: Tensor | None = None) -> Tensor:
         """See `SymbolCoder`."""
-        residual = pack(self.parts[group], parity) - means
-        rounded = torch.round(residual).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        rounded = torch.round(self.residual(place, means)).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT)
+        rounded = rounded if coded is None else rounded * coded
         symbols = rounded.to(torch.int32).cpu().numpy()
-        self.encoder.encode(symbols, scale_index(log_scales).cpu().numpy(), self.tables)
+        indexes = scale_index(log_scales).cpu().numpy()
+        chosen = ... if coded is None else coded.cpu().numpy()
+        self.encoder.encode(symbols[chosen], indexes[chosen], self.tables)
         self.symbols.append(symbols)
         return rounded
 
@@ -39,14 +134,17 @@ class EncodingCoder:
 class DecodingCoder:
     """Reads the symbols; keeps them for the check value."""
 
-    def __init__(self, decoder: RangeDecoder, tables: ProbabilityTables, device: torch.device) -> None:
-        self.decoder, self.tables, self.device = decoder, tables, device
+    def __init__(self, decoder: RangeDecoder, tables: ProbabilityTables) -> None:
+        self.decoder, self.tables = decoder, tables
         self.symbols: list[NDArray[np.int32]] = []
 
-    def code(self, group: int, parity: int, means: Tensor, log_scales: Tensor) -> Tensor:
+    def code(self, place: Pass, means: Tensor, log_scales: Tensor, coded: Tensor | None = None) -> Tensor:
         """See `SymbolCoder`. Raises CorruptStreamError for symbols that no encoder writes."""
-        symbols = self.decoder.decode(scale_index(log_scales).cpu().numpy(), self.tables)
+        indexes = scale_index(log_scales).cpu().numpy()
+        symbols = np.zeros(indexes.shape, np.int32)
+        chosen = ... if coded is None else coded.cpu().numpy()
+        symbols[chosen] = self.decoder.decode(indexes[chosen], self.tables)
         if symbols.size and max(-int(symbols.min()), int(symbols.max())) > SYMBOL_LIMIT:
             raise CorruptStreamError("the file is damaged: its latents are out of range; get it again")
         self.symbols.append(symbols)
-        return torch.from_numpy(symbols).to(self.device).double()
+        return torch.from_numpy(symbols).to(means)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from ...errors import UsageError
+from ..console import note
 from ..options import MODEL, PATH, POSITIVE, SEED, TEXT, PathName
 
-WRITING = ("mlicv2", "secodec-tokens")  # codecs whose training ends with a model
-FITTED_CROPS = 256  # by which --from fits new channels or drops old ones
+if TYPE_CHECKING:
+    from ..training.task import Task
+
 
 
 @click.command()
 @click.argument("folders", nargs=-1, type=PathName(exists=True))
 @click.option("--codec", type=TEXT, default="mlicv2", show_default=True, help="Codec to train.")
-@click.option("--preset", type=TEXT, default="small", show_default=True, help="Size of the network.")
+@click.option("--preset", type=TEXT, default="small", show_default=True, help="Of `bitfloor models --presets`.")
+@click.option("--config", type=PATH, help="Pictures: a network in a JSON file instead.")
 @click.option(
     "-o",
     "--out",
@@ -55,6 +58,7 @@ def command(
     folders: tuple[Path, ...],
     codec: str,
     preset: str,
+    config: Path | None,
     out: Path,
     minutes: float | None,
     steps: int | None,
@@ -88,27 +92,37 @@ def command(
         raise UsageError("name at least one folder with pictures or speech")
     if not export and (minutes is None) == (steps is None):
         raise UsageError("give either --minutes or --steps")
-    from ... import weights
-    from ...codecs.mlicv2.adopt import adopt
-    from ...codecs.mlicv2.thaw import thaw
-    from ...codecs.secodec.codec import SECodecCodec
-    from ..training.export import export_mlicv2
+    from ..training.export_image import export_image
     from ..training.export_secodec import STAGES, export_secodec
     from ..training.loop import Budget, Trainer
-    from ..training.mlicv2 import MLICv2Task
-    from ..training.secodec import SECodecTask
-    from ..training.tasks import SpeechOptions, make_task
+    from ..training.tasks import SpeechOptions, is_picture_codec, make_task
 
-    if start is not None and codec not in ("mlicv2", "secodec"):
-        raise UsageError("--from takes a model of mlicv2 or secodec only")
-    speech = SpeechOptions(rule, codes, neighbours)
-    write = export_mlicv2 if codec == "mlicv2" else export_secodec
+    pictures = is_picture_codec(codec)
+    if config is not None and not pictures:
+        raise UsageError("--config is for codecs of pictures")
+    if start is not None and not (pictures or codec == "secodec"):
+        raise UsageError("--from takes a model of pictures or of secodec only")
     name = name or f"{codec.split('-', maxsplit=1)[0]}-{preset}"
+
+    def write() -> Path:
+        return export_image(out, codec, name) if pictures else export_secodec(out, preset, name)
+
     if export:
-        click.echo(write(out, preset, name))
+        click.echo(write())
         return
+    speech = SpeechOptions(rule, codes, neighbours)
     trainer = Trainer(
-        make_task(codec, preset, folders, batch=batch, crop=crop, folder=out, speech=speech, drawings=drawings),
+        make_task(
+            codec,
+            preset,
+            folders,
+            batch=batch,
+            crop=crop,
+            folder=out,
+            speech=speech,
+            drawings=drawings,
+            config=config,
+        ),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed, precision=precision),
         out / STAGES.get(codec, ""),
         device,
@@ -117,18 +131,30 @@ def command(
         trainer.resume(trainer.path, new_budget=restart)
     elif trainer.path.exists():
         raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
-    elif start is not None and isinstance(trainer.task, MLICv2Task):
-        crops = trainer.task.crops.draw(np.random.default_rng(seed), FITTED_CROPS, 192)
-        adopt(thaw(weights.find(codec, start)), trainer.task.network, crops)
-        trainer.restart_average()
-    elif start is not None and isinstance(trainer.task, SECodecTask):
-        trainer.task.begin_with(SECodecCodec.load(start).network)
+    elif start is not None:
+        _begin_with(start, codec, trainer.task)
         trainer.restart_average()
     trainer.run()
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():
             click.echo(f"{figure} {value:.4f}")
-        click.echo(write(out, preset, name) if codec in WRITING else trainer.path)
+        writing = pictures or codec == "secodec-tokens"  # the other trainings have a next stage
+        click.echo(write() if writing else trainer.path)
+
+
+def _begin_with(model: str, codec: str, task: Task) -> None:
+    """Give the network of `task` the weights of a model of `codec`."""
+    from ... import weights
+    from ...codecs.image.frozen import load_network
+    from ...codecs.secodec.codec import SECodecCodec
+    from ..training.image import ImageTask
+    from ..training.secodec import SECodecTask
+    from ..training.start import start_from
+
+    if isinstance(task, ImageTask):
+        note(f"from {model}: {start_from(load_network(weights.find(codec, model)), task.network)}")
+    elif isinstance(task, SECodecTask):
+        task.begin_with(SECodecCodec.load(model).network)
 
 
 if __name__ == "__main__":

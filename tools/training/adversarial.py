@@ -6,7 +6,9 @@ changes is how the tokens sound.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,7 @@ class AdversarialTask:
         self.network = network.eval()
         self.dtype = torch.float32
         self.model: nn.Module = Opponents(network.decoder)
+        self.config = json.dumps(asdict(network.config), sort_keys=True)
         self.size, self.rule = batch, rule
         self.samples = round(seconds * network.config.frame_rate) * network.config.hop
         self.mel = MelDistance()

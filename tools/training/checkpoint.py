@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with weights, averaged weights, optimiser state and progress."""
+"""Checkpoints: one safetensors file with weights, averages, optimiser state, progress and the configuration."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ def save(
     average: dict[str, Tensor],
     optimizer: MatrixOptimizer,
     progress: dict[str, object],
+    config: str,
 ) -> None:
-    """Write to a temporary file beside `path`, then rename."""
+    """Write to a temporary file beside `path`, then rename. `config` says as JSON what network it is."""
     tensors = {f"model/{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     tensors |= {f"average/{k}": v.cpu().contiguous() for k, v in average.items()}
     tensors |= {f"optimizer/{k}": v.detach().cpu().contiguous().clone() for k, v in optimizer.tensors()}
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"progress": json.dumps(progress)})
+    save_file(tensors, partial, metadata={"progress": json.dumps(progress), "config": config})
     os.replace(partial, path)
+
+
+def config_of(path: Path) -> str:
+    """The network's configuration, as JSON. Raises ModelError for a checkpoint that has none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {})["config"])
+    except (OSError, SafetensorError, KeyError) as error:
+        raise ModelError(f"{path} is no training checkpoint that says of what network it is: {error}") from error
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

@@ -235,7 +235,7 @@ class Trainer:
             "total_seconds": self.total_seconds + clock.seconds,
             "budget": asdict(self.budget),
         }
-        checkpoint.save(self.path, self.model, self.average, self.optimizer, progress)
+        checkpoint.save(self.path, self.model, self.average, self.optimizer, progress, self.task.config)
         write_page(self.folder)
 
     def _wrap(self) -> nn.Module:

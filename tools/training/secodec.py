@@ -11,7 +11,9 @@ trained network finds them anew at 0.10 and 0.35.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +65,8 @@ class SECodecTask:
         self.network = SECodecNetwork(config)
         self.dtype = torch.float32
         self.model: nn.Module = self.network
-        self.config, self.size, self.rule = config, batch, rule
+        self.config = json.dumps(asdict(config), sort_keys=True)
+        self.size, self.rule = batch, rule
         self.samples = round(seconds * config.frame_rate) * config.hop
         self.plan = plan or extraction_plan(config)
         self.mel = MelDistance()
@@ -79,7 +82,7 @@ class SECodecTask:
         Raises:
             UsageError: for a network of other sizes.
         """
-        if trained.config != self.config:
+        if trained.config != self.network.config:
             raise UsageError("the model to begin with has other sizes than the preset")
         self.network.load_state_dict(trained.state_dict())
 
@@ -87,7 +90,7 @@ class SECodecTask:
         """Clips (B, T) and how many layers each uses (B,), 0 for all of them before there are codebooks."""
         self._keep_schedule(rng, progress)
         clips = self.clips.draw(rng, self.size, self.samples)
-        layers = draw_layers(rng, self.size, self.config.layers)
+        layers = draw_layers(rng, self.size, self.network.config.layers)
         return clips, layers if self._has_codebooks() else torch.zeros_like(layers)
 
     def _has_codebooks(self) -> bool:
@@ -107,7 +110,7 @@ class SECodecTask:
     def _latents(self, rng: np.random.Generator) -> Tensor:
         """(n_nodes, dim): latents of random training frames."""
         device = next(self.network.parameters()).device
-        wanted = self.config.n_nodes
+        wanted = self.network.config.n_nodes
         samples = round(_EXTRACTION_SECONDS * SAMPLE_RATE)
         found: list[Tensor] = []
         while sum(map(len, found)) < 2 * wanted:

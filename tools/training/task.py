@@ -14,6 +14,7 @@ class Task(Protocol):
 
     model: nn.Module
     dtype: torch.dtype  # of matrix products, chosen by the trainer
+    config: str  # of the network, as JSON: what a checkpoint says of itself
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Inputs of one step; `progress` in [0, 1) lets a task change crops late in the run."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from ...codecs import registry
+from ...codecs.files import read_bytes
 from ...entropy_models.structural.quantiser import check_rule
 from ...errors import UsageError
 from .task import Task
+
+if TYPE_CHECKING:
+    from ...codecs.image.config import ImageConfig
 
 Config = TypeVar("Config")
 
@@ -39,10 +44,13 @@ def make_task(
     folder: Path,
     speech: SpeechOptions | None = None,
     drawings: float = 0.0,
+    config: Path | None = None,
 ) -> Task:
-    """The training task of a codec on the data in `places`; `crop` and `drawings` (a share of the
-    crops) are for pictures, `speech` for speech.
+    """The training task of a codec on the data in `places`.
 
+    `crop` and `drawings` (a share of the crops) are for pictures, `speech` for speech.
+
+    A picture network is the one of the checkpoint in `folder`, else that in the file `config`, else a preset.
     The adversarial stage and the token model of the speech codec are trained after the codec, on the network of the
     checkpoint in `folder`.
 
@@ -51,19 +59,19 @@ def make_task(
         ModelError: for those two, when there is no checkpoint of a network with codebooks.
         UnreadableInputError: when there is nothing to train on.
     """
-    if codec == "mlicv2":
-        from ...codecs.mlicv2.model import PRESETS as MLICV2_PRESETS
-        from .mlicv2 import MLICv2Task
+    if is_picture_codec(codec):
+        from .image import ImageTask
 
-        return MLICv2Task(_preset(MLICV2_PRESETS, preset), places, batch, crop, crop * 3 // 2, drawings)
+        network = image_config(codec, preset, config, folder)
+        return ImageTask(network, places, batch, crop, crop * 3 // 2, drawings)
     speech = speech or SpeechOptions()
     if codec == "secodec":
         from ...codecs.secodec.model import PRESETS as SECODEC_PRESETS
         from .secodec import SECodecTask, extraction_plan
 
-        config = _preset(SECODEC_PRESETS, preset)
-        plan = extraction_plan(config, speech.codes, speech.neighbours)
-        return SECodecTask(config, places, batch=batch, plan=plan, rule=check_rule(speech.rule))
+        sizes = _preset(SECODEC_PRESETS, preset)
+        plan = extraction_plan(sizes, speech.codes, speech.neighbours)
+        return SECodecTask(sizes, places, batch=batch, plan=plan, rule=check_rule(speech.rule))
     if codec in ("secodec-adversarial", "secodec-tokens"):
         from .adversarial import AdversarialTask
         from .export_secodec import load_network
@@ -71,9 +79,32 @@ def make_task(
 
         task = TokenTask if codec == "secodec-tokens" else AdversarialTask
         return task(load_network(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
+    trained = [entry.name for entry in registry.CODECS if entry.has_models]
     raise UsageError(
-        f"cannot train codec '{codec}': choose mlicv2, secodec, secodec-adversarial or secodec-tokens"
+        f"cannot train codec '{codec}': choose {', '.join(trained)}, secodec-adversarial or secodec-tokens"
     )
+
+
+def is_picture_codec(codec: str) -> bool:
+    """Whether `codec` is one of pictures that has models."""
+    return any(entry.name == codec and entry.kind == "picture" and entry.has_models for entry in registry.CODECS)
+
+
+def image_config(codec: str, preset: str, config: Path | None, folder: Path) -> ImageConfig:
+    """The picture network to train, see `make_task`."""
+    from ...codecs.image.config import ImageConfig
+    from ...codecs.image.presets import find
+    from ...entropy_models.parts import from_json
+    from . import checkpoint
+
+    path = folder / "last.safetensors"
+    asked = from_json(read_bytes(config), ImageConfig) if config is not None else None
+    if not path.exists():
+        return asked or find(preset, codec)
+    found = from_json(checkpoint.config_of(path), ImageConfig)
+    if asked is not None and asked != found:
+        raise UsageError(f"{path} holds another network than {config}: name another folder with -o")
+    return found
 
 
 def _preset(presets: dict[str, Config], name: str) -> Config:

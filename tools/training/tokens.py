@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,7 @@ class TokenTask:
         self.dtype = torch.float32
         self.model: nn.Module = self.tokens
         self.network, self.rule = network.eval(), rule
+        self.config = json.dumps(asdict(self.tokens.config), sort_keys=True)
         self.size, self.frames = batch, frames
         training, held_out = split_speakers(find_speech(places))
         hop = network.config.hop

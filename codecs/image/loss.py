@@ -1,0 +1,22 @@
+"""What a picture network is trained for: bits and squared error, weighed by the quality."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...entropy_models.latent.q_index import Q_INDEX_MAX
+
+LAMBDA_LOW, LAMBDA_HIGH = 0.0007, 0.1
+
+
+def lagrangian(q_index: Tensor) -> Tensor:
+    """lambda of the loss bpp + lambda 255^2 MSE at quality indices, any shape."""
+    return LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (q_index / Q_INDEX_MAX)
+
+
+def rate_and_distortion(out: dict, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Estimated bits per pixel and mean squared error of every picture, (B,) each, from a network's output."""
+    pixels = x.shape[2] * x.shape[3]
+    bits = torch.stack([-torch.log2(v.float()).flatten(1).sum(1) for v in out["likelihoods"].values()]).sum(0)
+    return bits / pixels, (out["x_hat"].float() - x).square().flatten(1).mean(1)

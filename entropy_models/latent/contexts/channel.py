@@ -1,0 +1,44 @@
+"""Channel context: what the slices before tell of a cell and its eight neighbours."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from ...exact.functions import gelu
+from ...exact.layers import ExactLinear
+from ..checkerboard import SQUARE_WINDOW, neighbours
+from .base import ContextConfig, Known, Need, Place
+
+
+class Channel(ContextConfig, msgspec.Struct, frozen=True, tag="channel", forbid_unknown_fields=True):
+    """A 3x3 convolution over the slices before, GELU, a linear layer (Minnen and Singh, arXiv 2007.08739)."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"slices"})
+    inner: int = 128
+    width: int = 128
+
+    def width_at(self, place: Place) -> int:
+        """The same everywhere."""
+        return self.width
+
+    def build(self, place: Place) -> nn.Module:
+        """The module for one slice."""
+        return ChannelContext(self, place)
+
+
+class ChannelContext(nn.Module):
+    """See `Channel`."""
+
+    def __init__(self, config: Channel, place: Place) -> None:
+        super().__init__()
+        self.first = ExactLinear(len(SQUARE_WINDOW) * sum(place.before), config.inner)
+        self.second = ExactLinear(config.inner, config.width)
+
+    def forward(self, known: Known) -> Tensor:
+        """To (B, H, W, width)."""
+        window = torch.cat(neighbours(known.prior, SQUARE_WINDOW), -1)
+        return self.second(gelu(self.first(window, on_grid=True)))

@@ -1,0 +1,1 @@
+"""From what is known of a cell to the parameters of its distribution; one file a head."""

@@ -1,0 +1,100 @@
+"""Rate-distortion training of a picture network for all qualities at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...codecs.image.config import ImageConfig
+from ...codecs.image.loss import lagrangian, rate_and_distortion
+from ...codecs.image.model import ImageNetwork
+from ...entropy_models.latent.q_index import Q_INDEX_MAX
+from ...entropy_models.parts import to_json
+from .pictures import RandomCrops, find_pictures, is_held_out, load_pictures
+from .precision import mixed
+
+REFERENCE_LAMBDA = 0.0093
+VALIDATION_Q_INDICES = tuple(round(Q_INDEX_MAX * f) for f in (0.0, 0.25, 0.5, 0.75, 1.0))
+LOUDEST = 4.0  # loss beyond which a crop pulls no harder; photographs lie between 0.3 and 1.5
+LATE = 0.85  # share of the run after which crops are larger
+
+
+class ImageTask:
+    """loss = (bpp + lambda 255^2 MSE) / sqrt(lambda / 0.0093), lambda drawn log-uniformly for every crop."""
+
+    def __init__(
+        self,
+        config: ImageConfig,
+        folders: Sequence[Path],
+        batch: int = 8,
+        crop: int = 128,
+        late_crop: int = 192,
+        drawings: float = 0.0,
+    ) -> None:
+        self.network = ImageNetwork(config)
+        self.config = to_json(config)
+        self.model: nn.Module = self.network
+        self.dtype = torch.float32
+        self.size, self.crop, self.late_crop = batch, crop, late_crop
+        paths = find_pictures(folders)
+        self.crops = RandomCrops(load_pictures([p for p in paths if not is_held_out(p)]), drawings)
+        self.held_out = load_pictures([p for p in paths if is_held_out(p)])
+
+    def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
+        """Crops (B, 3, S, S) and quality indices (B,)."""
+        crops = self.crops.draw(rng, self.size, self.late_crop if progress > LATE else self.crop)
+        return crops, torch.from_numpy(rng.integers(0, Q_INDEX_MAX + 1, self.size))
+
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Task`."""
+        x, q_index = inputs
+        with mixed(x.device, self.dtype):
+            out = model(x, q_index)
+        bpp, mse = rate_and_distortion(out, x)
+        weight = lagrangian(q_index.float())
+        losses = (bpp + weight * 255**2 * mse) / torch.sqrt(weight / REFERENCE_LAMBDA)
+        # A drawing that the network cannot do yet costs a hundred times a photograph and would drown it in the step.
+        loss = (losses * (LOUDEST / losses.detach()).clamp_max(1)).mean()
+        return loss, {"loss": losses.detach().mean(), "bpp": bpp.detach().mean(), "mse": mse.detach().mean()}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module, seconds: float) -> dict[str, float]:
+        """Estimated bpp and PSNR (dB) at five qualities over centre crops of the held-out pictures.
+
+        In an order that never changes, as many pictures as `seconds` allow, at least one; `pictures` says how many.
+        """
+        device = next(model.parameters()).device
+        model.eval()
+        end = time.monotonic() + seconds
+        points: list[list[tuple[float, float]]] = []
+        for picture in self.held_out:
+            x = _centre(picture, self.network.config.block).to(device)
+            points.append([self._point(model, x, q_index) for q_index in VALIDATION_Q_INDICES])
+            if time.monotonic() > end:
+                break
+        model.train()
+        figures = {"pictures": float(len(points))}
+        for number, (bpp, psnr) in enumerate(np.mean(points, 0) if points else ()):
+            figures[f"bpp{number}"], figures[f"psnr{number}"] = float(bpp), float(psnr)
+        return figures
+
+    def _point(self, model: nn.Module, x: Tensor, q_index: int) -> tuple[float, float]:
+        """Bits per pixel and PSNR (dB) of one picture (1, 3, H, W) at one quality index."""
+        with mixed(x.device, self.dtype):
+            out = model(x, torch.full((1,), q_index, device=x.device))
+        out["x_hat"] = out["x_hat"].clamp(0, 1)
+        bpp, mse = rate_and_distortion(out, x)
+        return bpp.item(), 10 * float(np.log10(1 / max(mse.item(), 1e-10)))
+
+
+def _centre(picture: np.ndarray, block: int) -> Tensor:
+    """(1, 3, H, W): the largest centre part with sides that are multiples of `block`, at most 448 or so."""
+    h, w = (min(extent, 448) // block * block for extent in picture.shape[:2])
+    top, left = (picture.shape[0] - h) // 2, (picture.shape[1] - w) // 2
+    part = np.ascontiguousarray(picture[top : top + h, left : left + w])
+    return torch.from_numpy(part).permute(2, 0, 1)[None].float() / 255

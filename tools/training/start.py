@@ -1,0 +1,54 @@
+"""A trained network's weights in another network: where a training begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ...entropy_models.latent.reads import Reads
+from ...errors import ModelError
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a network took over, by modules: new ones begin as they are built, dropped ones have no place any more."""
+
+    new: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        words = [f"{label}: {', '.join(names)}" for label, names in vars(self).items() if names]
+        return "; ".join(words) or "every weight was taken over"
+
+
+@torch.no_grad()
+def start_from(trained: nn.Module, network: nn.Module) -> Start:
+    """Give `network` the weights of `trained` wherever both have the same part.
+
+    A context that only `network` has changes nothing at first: what others read of it begins at zero. A context that
+    only `trained` has is dropped, with what others read of it.
+
+    Raises:
+        ModelError: where a part of both has another shape.
+    """
+    source, target = trained.state_dict(), network.state_dict()
+    for name, value in source.items():
+        if name in target and target[name].shape != value.shape:
+            shapes = " and ".join(str(tuple(t.shape)) for t in (value, target[name]))
+            raise ModelError(f"cannot start from another network: {name} is {shapes}")
+    new = [name for name in target if name not in source]
+    network.load_state_dict({**target, **{k: v for k, v in source.items() if k in target}})
+    for prefix, reads in network.named_modules():
+        if isinstance(reads, Reads):
+            for name, part in reads.parts.items():
+                if f"{prefix}.parts.{name}.weight" in new:
+                    for parameter in part.parameters():
+                        nn.init.zeros_(parameter)
+    return Start(_modules(new), _modules([name for name in source if name not in target]))
+
+
+def _modules(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.rpartition(".")[0] for name in names))
