@@ -107,5 +107,7 @@ def _forked() -> bool:
     """
     if os.getpid() != IMPORTED_IN:
         return True
+    # Forked before bitfloor was imported. A worker that was started afresh has its program under another name.
     processes = sys.modules.get("multiprocessing.process")
-    return processes is not None and processes.parent_process() is not None and "__mp_main__" not in sys.modules
+    worker = processes is not None and processes.parent_process() is not None
+    return worker and sys.modules["__main__"].__name__ != "__mp_main__"
