@@ -148,8 +148,9 @@ class PictureCodec(Codec):
     ) -> bytes:
         """Return the file for `source`, anything that `picture_objects.as_picture` takes.
 
-        That is a PIL image, an HxW or HxWx3 array of uint8 or uint16, a 3xHxW float tensor in 0..1,
-        or a `Picture`. Colours that alpha hides wholly are replaced by what codes well, unless `exact`.
+        That is a PIL image, an array or tensor of uint8, uint16 or floats in 0..1 (HxW, HxWx3 or 3xHxW, and some
+        more, see `picture_arrays`), or a `Picture`. Colours that alpha hides wholly are replaced by what codes well,
+        unless `exact`.
         Raises UsageError for anything else and for more than `max_pixels` pixels.
         """
         from .picture_hidden import fill_hidden

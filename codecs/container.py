@@ -148,21 +148,22 @@ def file_bytes(data: Any) -> bytes:
     """Return the bytes of a compressed file from what a caller gave as such. Raises UsageError for anything else."""
     if isinstance(data, bytes):
         return data
-    if isinstance(data, (str, os.PathLike)):
-        raise UsageError(f"{str(data)!r} is the name of a file: give the bytes in it, Path({str(data)!r}).read_bytes()")
-    if hasattr(data, "read"):
-        raise UsageError("an open file was given: give the bytes in it, file.read()")
     try:
         view = memoryview(data)
     except TypeError:
-        raise UsageError(f"the bytes of a compressed file are needed, not {_words(data)}") from None
+        raise UsageError(_not_bytes(data)) from None
     if view.itemsize != 1:
         raise UsageError(f"the bytes of a compressed file are needed, not values of {view.itemsize} bytes")
     return view.tobytes()
 
 
-def _words(data: Any) -> str:
-    return "None" if data is None else f"{type(data).__name__} {data!r:.40}"
+def _not_bytes(data: Any) -> str:
+    if isinstance(data, (str, os.PathLike)):
+        return f"{str(data)!r} is the name of a file: give the bytes in it, Path({str(data)!r}).read_bytes()"
+    if hasattr(data, "read"):
+        return "an open file was given: give the bytes in it, file.read()"
+    what = "None" if data is None else f"{type(data).__name__} {data!r:.40}"
+    return f"the bytes of a compressed file are needed, not {what}"
 
 
 def section_name(key: int) -> str:

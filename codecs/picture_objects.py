@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from ..errors import UsageError
 from .picture import Picture, to_depth
+from .picture_arrays import array_picture, is_array
 from .picture_decoded import Decoded, Space
 from .picture_exif import orientation_of
 
@@ -21,36 +23,19 @@ _log = logging.getLogger(__name__)
 
 
 def as_picture(source: Any) -> Picture:
-    """Return the Picture of a PIL image, an HxW, HxWx3 or HxWx4 array of uint8 or uint16, or a 3xHxW tensor.
+    """Return the Picture of a PIL image, or of an array or a tensor as `picture_arrays` reads it.
 
-    A tensor holds floats in 0..1 and becomes a picture of 8 bits. Raises UsageError for anything else.
+    Raises UsageError for anything else.
     """
     if isinstance(source, Picture):
         return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if type(source).__module__.partition(".")[0] == "torch":
-        return _from_tensor(source)
     if isinstance(source, Image.Image):
         return from_pil(source)
+    if is_array(source):
+        return array_picture(source)
+    if isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"{str(source)!r} is the name of a file: give the picture in it, PIL.Image.open(...)")
     raise UsageError(f"a {type(source).__name__} is no picture: give a PIL image, an array or a tensor")
-
-
-def _from_array(array: NDArray[Any]) -> Picture:
-    if array.ndim == 2:
-        return Picture(np.repeat(array[:, :, None], 3, axis=2), grey=True)
-    if array.ndim == 3 and array.shape[2] == 4:
-        return Picture(np.ascontiguousarray(array[:, :, :3]), np.ascontiguousarray(array[:, :, 3]))
-    return Picture(array)
-
-
-def _from_tensor(tensor: Any) -> Picture:
-    if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.is_floating_point():
-        raise UsageError(f"a picture tensor is 3xHxW floats, not {tuple(tensor.shape)} of {tensor.dtype}")
-    samples = tensor.detach().cpu().float().permute(1, 2, 0).contiguous().numpy()
-    if not (samples.size and samples.min() >= 0 and samples.max() <= 1):  # false for NaN too
-        raise UsageError("a picture tensor holds values in 0..1; this one has others")
-    return Picture(to_depth(samples, np.dtype(np.uint8)))
 
 
 def from_pil(image: Image.Image) -> Picture:

@@ -2,7 +2,7 @@
 
 import bitfloor
 codec = bitfloor.load("mlicv2")
-data = codec.encode(image, quality=40)   # PIL image, HxWx3 uint8 array, or 3xHxW float tensor
+data = codec.encode(image, quality=40)   # PIL image, HxWx3 array or 3xHxW tensor
 image = bitfloor.decode(data)            # a PIL image
 """
 
