@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitfloor.errors import TargetError
-from bitfloor.tools.target import MAX_PROBES, encode_to_psnr, encode_to_size
+from bitfloor.tools.target import MAX_PROBES, SPREAD_PROBES, encode_to_psnr, encode_to_size
 
 GRID = 1 + 99 * np.arange(4001) / 4000
 
@@ -80,13 +80,77 @@ def test_few_probes_on_an_ordinary_curve():
     assert np.mean(counts) <= 5
 
 
-def test_unreachable_targets_say_what_is_nearest():
+def test_unreachable_targets_say_what_was_measured():
     curve = Curve(np.random.default_rng(0))
-    with pytest.raises(TargetError, match=f"quality 1, has {curve.size(1):,}"):
+    with pytest.raises(TargetError, match=rf"the smallest of \d+ qualities tried has {curve.size(1):,}, at quality 1$"):
         encode_to_size(curve.encode, curve.size(1) - 1)
-    with pytest.raises(TargetError, match=f"quality 100 gives {curve.psnr(100):.2f} dB"):
+    assert curve.probes <= MAX_PROBES + SPREAD_PROBES
+    with pytest.raises(TargetError, match=rf"qualities tried gives {curve.psnr(100):.2f} dB, at quality 100$"):
         encode_to_psnr(curve.encode, lambda data: curve.psnr(data.quality), curve.psnr(100) + 0.01)
-    assert curve.probes <= 2 * MAX_PROBES
+    assert curve.probes <= 2 * (MAX_PROBES + SPREAD_PROBES)
+
+
+def test_what_cannot_be_is_given_up_at_once():
+    curve = Curve(np.random.default_rng(0))
+    with pytest.raises(TargetError, match="best of"):
+        encode_to_psnr(curve.encode, lambda data: curve.psnr(data.quality), 90)
+    assert curve.probes <= MAX_PROBES
+
+
+# Flat red of 128x128 pixels, coded by the network that came with 0.1: bytes and PSNR in dB at quality 1, 2, ... 100.
+RED_BYTES = [
+    99, 97, 95, 97, 92, 92, 91, 87, 87, 89, 88, 88, 89, 85, 84, 86, 85, 96, 90, 86, 87, 92, 97, 92, 91,
+    93, 100, 100, 101, 104, 114, 111, 111, 117, 117, 116, 126, 109, 115, 126, 126, 125, 122, 124, 127, 119,
+    113, 119, 113, 113, 109, 117, 119, 121, 122, 130, 130, 131, 136, 143, 137, 142, 143, 137, 145, 149, 130,
+    131, 136, 141, 145, 147, 156, 161, 171, 177, 165, 167, 169, 173, 175, 189, 188, 198, 195, 192, 202, 206,
+    208, 216, 231, 245, 252, 260, 266, 271, 282, 281, 275, 283,
+]  # fmt: skip
+RED_PSNR = [
+    40.97, 42.45, 43.49, 44.81, 45.28, 45.69, 45.21, 44.77, 44.6, 44.85, 45.74, 44.11, 45.09, 43.68, 42.09,
+    42.25, 41.49, 42.12, 42.52, 41.94, 41.87, 43.46, 44.96, 45.81, 43.24, 45.02, 44.65, 44.92, 44.13, 44.02,
+    43.97, 43.61, 45.15, 45.96, 47.13, 46.98, 46.94, 45.74, 46.37, 45.52, 45.86, 44.71, 44.97, 45.28, 45.49,
+    45.78, 46.72, 46.95, 46.69, 47.75, 47.16, 48.23, 47.64, 47.16, 46.29, 47.84, 46.81, 47.12, 46.72, 46.89,
+    47.6, 48.65, 49.16, 48.99, 49.33, 49.31, 49.43, 49.77, 48.4, 48.15, 47.73, 47.6, 48.37, 49.29, 49.6,
+    50.05, 51.04, 51.2, 52.25, 51.44, 51.9, 51.13, 51.19, 50.8, 51.03, 49.72, 49.97, 51.45, 51.28, 52.73,
+    52.11, 52.88, 53.5, 53.09, 53.62, 53.19, 52.1, 51.56, 51.63, 50.77,
+]  # fmt: skip
+
+
+class FlatRed:
+    """The measured curves, between whole qualities those of the nearest one."""
+
+    def __init__(self):
+        self.probes = 0
+
+    def encode(self, quality):
+        self.probes += 1
+        return QualityBytes(RED_BYTES[round(quality) - 1], quality)
+
+    def psnr(self, data):
+        return RED_PSNR[round(data.quality) - 1]
+
+
+@pytest.mark.parametrize("floor", [*np.arange(40, 53.6, 0.2), 53.61, 53.62])
+def test_psnr_that_does_not_rise_is_met_where_any_whole_quality_meets_it(floor):
+    red = FlatRed()
+    probe = encode_to_psnr(red.encode, red.psnr, floor)
+    assert red.psnr(probe.data) == pytest.approx(probe.value) and probe.value >= floor
+    assert red.probes <= (30 if floor < 53.5 else MAX_PROBES + 100)
+
+
+@pytest.mark.parametrize("limit", [84, 85, 86, 88, 90, 92, 95, 99, 110, 130, 200, 300])
+def test_size_that_does_not_rise_is_met_where_any_whole_quality_meets_it(limit):
+    red = FlatRed()
+    assert 84 <= len(encode_to_size(red.encode, limit).data) <= limit
+    assert red.probes <= MAX_PROBES + 100
+
+
+def test_a_flat_picture_is_given_up_only_after_all_whole_qualities():
+    red = FlatRed()
+    with pytest.raises(TargetError, match=r"the best of 1\d\d qualities tried gives 53.62 dB, at quality 9[45]"):
+        encode_to_psnr(red.encode, red.psnr, 53.63)
+    with pytest.raises(TargetError, match=r"the smallest of 1\d\d qualities tried has 84, at quality 1[45]"):
+        encode_to_size(red.encode, 83)
 
 
 def test_the_ends_of_the_range_are_found():

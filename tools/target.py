@@ -1,6 +1,8 @@
 """Finding the quality that makes a file of a wanted size, or a picture of a wanted PSNR, by trying.
 
-Every probe is a whole file (and for PSNR a whole decoding), so that what is reported is what is there.
+Every probe is a whole file (and for PSNR a whole decoding), so that what is reported is what is there. On photographs
+size and PSNR rise with quality, and few probes do. On flat colour, text and patterns they do not: there a wish that
+the first probes miss is looked for among all whole qualities, as long as what was measured leaves hope.
 """
 
 from __future__ import annotations
@@ -12,13 +14,19 @@ from dataclasses import dataclass
 from ..errors import TargetError
 
 LOWEST, HIGHEST = 1.0, 100.0
-MAX_PROBES = 8
+MAX_PROBES = 8  # where the curve rises as it should
+SPREAD_PROBES = 8  # more of them, over the whole range, before a wish is given up
 # First guesses of how fast things rise with quality; the probes soon know better. Over 1..100 a file
 # grows about tenfold and PSNR by about 12 dB.
 LOG_SIZE_SLOPE = math.log(10) / 99
 PSNR_SLOPE = 12 / 99
 SIZE_TOLERANCE = 0.005  # a file this much smaller than asked is good enough
 PSNR_TOLERANCE = 0.02  # dB above what was asked
+# Where the curve falls by x somewhere, it may rise by this many x above the best probe so far; while it was probed in
+# few places, by so much in any case.
+REACH = 4.0
+SIZE_SLACK = 0.4  # a file a third smaller
+PSNR_SLACK = 3.0  # dB
 
 
 @dataclass(frozen=True)
@@ -31,46 +39,52 @@ class Probe:
 
 
 def encode_to_size(encode: Callable[[float], bytes], limit: int) -> Probe:
-    """Return the file of the highest quality that `encode` makes with at most `limit` bytes.
+    """Return the largest file found that has at most `limit` bytes.
 
-    It is within 0.5 % of `limit` unless quality 100 fits, the probes (8) run out, or quality has no
-    step that fine. Raises TargetError where quality 1 makes a larger file.
+    Where size rises with quality it is within 0.5 % of `limit` unless quality 100 fits, the probes (8) run out, or
+    quality has no step that fine. Raises TargetError where every quality tried makes a larger file.
     """
-    best = _search(
+    found = _search(
         lambda quality, data: math.log(limit / len(data)),
         encode,
         slope=-LOG_SIZE_SLOPE,
         tolerance=SIZE_TOLERANCE,
-        safe=LOWEST,
+        slack=SIZE_SLACK,
     )
-    probe = Probe(best.quality, best.data, len(best.data))
-    if len(best.data) > limit:
+    good = [probe for probe in found if len(probe.data) <= limit]
+    if not good:
+        least = min(found, key=lambda probe: len(probe.data))
         raise TargetError(
-            f"no file of at most {limit:,} bytes can be made: the smallest, at quality {LOWEST:g}, "
-            f"has {len(best.data):,}"
+            f"no file of at most {limit:,} bytes was found: the smallest of {len(found)} qualities tried has "
+            f"{len(least.data):,}, at quality {least.quality:.4g}"
         )
-    return probe
+    best = max(good, key=lambda probe: (len(probe.data), probe.quality))
+    return Probe(best.quality, best.data, len(best.data))
 
 
 def encode_to_psnr(
     encode: Callable[[float], bytes], measure: Callable[[bytes], float], floor: float
 ) -> Probe:
-    """Return the file of the lowest quality whose PSNR, by `measure` (decoding, in dB), is at least `floor`.
+    """Return the smallest file found whose PSNR, by `measure` (decoding, in dB), is at least `floor`.
 
-    It is at most 0.02 dB above unless quality 1 suffices, the probes (8) run out, or quality has no
-    step that fine. Raises TargetError where quality 100 does not reach it.
+    Where PSNR rises with quality it is at most 0.02 dB above unless quality 1 suffices, the probes (8) run out, or
+    quality has no step that fine. Raises TargetError where no quality tried reaches it.
     """
-    best = _search(
+    found = _search(
         lambda quality, data: measure(data) - floor,
         encode,
         slope=PSNR_SLOPE,
         tolerance=PSNR_TOLERANCE,
-        safe=HIGHEST,
+        slack=PSNR_SLACK,
     )
-    if best.value < 0:
+    good = [probe for probe in found if probe.value >= 0]
+    if not good:
+        best = max(found, key=lambda probe: probe.value)
         raise TargetError(
-            f"a PSNR of {floor:g} dB cannot be reached: quality {HIGHEST:g} gives {best.value + floor:.2f} dB"
+            f"a PSNR of {floor:g} dB was not reached: the best of {len(found)} qualities tried gives "
+            f"{best.value + floor:.2f} dB, at quality {best.quality:.4g}"
         )
+    best = min(good, key=lambda probe: (len(probe.data), -probe.value))
     return Probe(best.quality, best.data, best.value + floor)
 
 
@@ -79,29 +93,59 @@ def _search(
     encode: Callable[[float], bytes],
     slope: float,
     tolerance: float,
-    safe: float,
-) -> Probe:
-    """Return the probe with the least `margin` that is not negative, or that of quality `safe`.
+    slack: float,
+) -> list[Probe]:
+    """Return all probes, until one has a `margin` in 0..tolerance, or none is worth a try any more.
 
-    `margin` changes with quality by about `slope` and is good in 0..tolerance; `safe` is the end of the
-    range where it is greatest. Secant steps kept inside a bracket; the last probe is left for `safe`.
+    `margin` should change with quality by about `slope`. First come secant steps kept inside a bracket, the last of
+    them at the end of the range where the margin should be greatest; then, if no margin was good, whole qualities,
+    first spread over the range, then those nearest to the best, while the falls of the curve let hope for more.
     """
     tried: list[Probe] = []
-    quality = (LOWEST + HIGHEST) / 2
-    for count in range(1, MAX_PROBES + 1):
+
+    def probe(quality: float) -> None:
         data = encode(quality)
         tried.append(Probe(quality, data, margin(quality, data)))
-        good = [probe for probe in tried if probe.value >= 0]
+
+    best_end = HIGHEST if slope > 0 else LOWEST
+    quality = (LOWEST + HIGHEST) / 2
+    for count in range(1, MAX_PROBES + 1):
+        probe(quality)
+        good = [one for one in tried if one.value >= 0]
         if good and min(good, key=_value).value <= tolerance:
-            break
+            return tried
         quality = _next_quality(tried, slope, tolerance / 2)
-        repeated = any(abs(quality - probe.quality) < 1e-3 for probe in tried)
+        repeated = any(abs(quality - one.quality) < 1e-3 for one in tried)
         if not good and (repeated or count == MAX_PROBES - 1):
-            quality = safe
-        if any(quality == probe.quality for probe in tried) or (good and repeated):
+            quality = best_end
+        if any(quality == one.quality for one in tried) or (good and repeated):
             break
-    good = [probe for probe in tried if probe.value >= 0]
-    return min(good, key=_value) if good else max(tried, key=_value)
+    left = _spread()
+    while left:
+        best = max(tried, key=_value)
+        many = len(tried) >= MAX_PROBES + SPREAD_PROBES
+        if best.value >= 0 or best.value + max(REACH * _fall(tried, slope), 0 if many else slack) < 0:
+            break
+        quality = min(left, key=lambda one: abs(one - best.quality)) if many else left[0]
+        left.remove(quality)
+        if all(quality != one.quality for one in tried):
+            probe(quality)
+    return tried
+
+
+def _spread() -> list[float]:
+    """The whole qualities, so that the first few of them lie all over the range (van der Corput's order)."""
+    order = (float(int(f"{number:07b}"[::-1], 2)) for number in range(128))
+    return [quality for quality in order if LOWEST <= quality <= HIGHEST]
+
+
+def _fall(tried: list[Probe], slope: float) -> float:
+    """Return by how much, at most, a probe lies below an earlier one where the curve should rise."""
+    fall, top = 0.0, -math.inf
+    for probe in sorted(tried, key=lambda probe: probe.quality * slope):
+        top = max(top, probe.value)
+        fall = max(fall, top - probe.value)
+    return fall
 
 
 def _value(probe: Probe) -> float:
