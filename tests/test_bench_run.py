@@ -20,7 +20,7 @@ from PIL import Image
 from bitfloor.errors import UnreadableInputError, UsageError
 from bitfloor.tools.bench import run, sources, store, summary
 from bitfloor.tools.bench.measure import Job, measure
-from bitfloor.tools.bench.pool import Pool
+from bitfloor.tools.bench.pool import Pool, cores
 from bitfloor.tools.bench.qualities import parse_qualities
 from bitfloor.tools.cli import main
 
@@ -166,14 +166,16 @@ def test_interrupted_command_resumes(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     while len(list(out.rglob("*.json"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    said = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 130
+    assert "interrupted: the same command goes on from here" in said and str(out) in said
     done = len(list(out.rglob("*.json")))
     assert 2 <= done < 6
     plan = make(folder, [f"exec:{slow}"], {"": (1.0, 2.0, 3.0)})
@@ -265,3 +267,45 @@ def test_peak_memory_sees_a_big_buffer(tmp_path: Path) -> None:
     assert small is not None and small < 10
     picture(0).save(tmp_path / "a.png")
     assert measure(Job("jpeg", 50, str(tmp_path / "a.png"), "picture", ("psnr",))).record["encode_peak_mib"] < 20
+
+
+def _environment(_: int) -> tuple[str | None, str | None]:
+    return os.environ.get("OMP_NUM_THREADS"), os.environ.get("MKL_NUM_THREADS")
+
+
+@pytest.mark.parametrize(("wish", "seen"), [("3", ("3", None)), ("4,2", ("4,2", None)), ("", ("", None)), (None, None)])
+def test_the_persons_number_of_threads_holds(
+    wish: str | None, seen: tuple[str, None] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if wish is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", wish)
+    options = run.Options(jobs=1, progress=False)
+    share = str(cores())
+    wished = wish and wish[0]
+    assert str(options.threads) == (wished or share)
+    with run.Runner(options) as runner:
+        monkeypatch.setattr(runner._pool, "_work", _environment)
+        ((_, found),) = runner._pool.run([0])  # type: ignore[list-item]
+    assert found == (seen if wished else (share, share))
+
+
+def test_an_output_folder_that_no_run_made_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.csv").write_text("mine")
+    save_pictures(tmp_path, 1)
+    assert main(["bench", str(tmp_path), "--codecs", "jpeg", "-q", "50", "-o", str(tmp_path)]) == 2
+    assert "results.csv is there" in capsys.readouterr().err and (tmp_path / "results.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["写" * 85, "😀" * 60, "a" * 251])
+def test_long_names_of_pictures_are_kept(name: str, tmp_path: Path) -> None:
+    key = store.Key("jpeg", "1", 5, f"{store.slug(name)}-abcdef", "00", ("psnr",))
+    store.Store(tmp_path).save(key, {"status": "ok"}, b"data", ".jpeg")
+    assert store.Store(tmp_path).load(key) is not None
+
+
+def test_a_range_without_end_is_refused() -> None:
+    for text in ("0:1e9:1e-3", "0:1e308:1e-308"):
+        with pytest.raises(UsageError, match="more than 10,000"):
+            parse_qualities([text])

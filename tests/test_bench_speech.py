@@ -150,3 +150,12 @@ def test_what_is_no_sound_is_a_clear_error(tmp_path: Path) -> None:
         read_sound(tmp_path / "x.wav")
     with pytest.raises(UsageError, match="takes no options"):
         make("opus:fast")
+
+
+def test_defaults_for_sounds_compare_codecs_and_leave_slow_measures_out() -> None:
+    from bitfloor.tools.bench.sound_metrics import choose_sound_metrics
+    from bitfloor.tools.commands.bench import _default_codecs
+
+    chosen = _default_codecs("sound").split(",")
+    assert chosen[:2] == ["secodec", "opus"] and ("codec2" in chosen) == (shutil.which("c2enc") is not None)
+    assert "visqol" not in choose_sound_metrics(None) and "si_sdr" in choose_sound_metrics(None)

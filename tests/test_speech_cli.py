@@ -144,3 +144,25 @@ def test_demo(run):
 def test_demo_of_a_codec_of_neither(run):
     status, _, err = run("demo", "--codec", "mecb")
     assert status == 2 and "neither" in err
+
+
+def test_tokens_and_sounds_go_where_they_fit(run, tmp_path):
+    Path("a.b.2024").write_bytes(Path("clip.wav").read_bytes())
+    assert run("tokens", "a.b.2024")[0] == 0 and np.load("a.b.2024.npy").ndim == 2
+    status, _, err = run("tokens", "a.b.2024.npy", "-f")
+    assert status == 2 and "replaced by its own output" in err
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for args in (["say", "clip.wav", "-o", "x.png"], ["say", "clip.wav", "-o", "clip.wav", "-f"],
+                 ["tokens", "clip.wav", "-o", "x.wav"], ["say", "clip.wav", "-o", "."]):  # fmt: skip
+        status, _, err = run(*args)
+        assert status == 2 and err.count("\n") == 1, args
+    assert run("tokens", ".")[0] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_picture_and_a_sound_of_one_name(run):
+    """Decoding looks into the file, not at what lies beside it."""
+    run("encode", "clip.wav", "-q", 1, "-o", "other.bf")
+    Path("other.png").write_bytes(b"mine")
+    assert run("decode", "other.bf", "-o", "other.png", "-f")[0] == 2
+    assert run("decode", "other.bf")[0] == 0 and Path("other.png").read_bytes() == b"mine"

@@ -13,9 +13,9 @@ from typing import Protocol
 import click
 
 from ..codecs.files import STANDARD, check_output, is_stream, shown_name
-from ..errors import BitfloorError, UsageError
+from ..errors import BitfloorError, UnreadableInputError, UsageError
 from .console import DEBUG, QUIET, error_line, note, resume_hint, setting
-from .gather import Found
+from .gather import Found, gather
 
 
 class Namer(Protocol):
@@ -106,6 +106,23 @@ def plan(found: Sequence[Found], inputs: Sequence[Path], out: str | None, name: 
             one, other = clashes[:2]
             raise UsageError(f"{found[one].path} and {found[other].path} would both become {jobs[one].target}")
     return [_checked(job) for job in jobs]
+
+
+def single(source: Path, out: str | None, name: Namer | None, existing: Existing) -> Path:
+    """Return where the output of one file goes: `out`, else what `name` calls it. Raises UsageError where it cannot."""
+    if out is not None and (out.endswith("/") or os.path.isdir(out)) and name is None:
+        raise UsageError(f"{out} is a folder: name a file with -o")
+    if os.path.isdir(source):
+        raise UnreadableInputError(f"{source} is a folder, not a file")
+    (job,) = plan(gather((source,), False, ()), (source,), out, name or _unnamed)
+    if job.problem is not None:
+        raise job.problem
+    existing.check(job)
+    return job.target
+
+
+def _unnamed(source: Path, below: Path, whole: bool) -> str:
+    raise UsageError("name the output with -o")
 
 
 def _clashes(jobs: Sequence[Job]) -> list[int]:

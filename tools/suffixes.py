@@ -17,7 +17,7 @@ SOUNDS = sound_suffixes()
 READABLE = (*PICTURES, *SOUNDS)
 
 _UNREAD = {".heic", ".heif", ".jxl", ".psd", ".raw", ".dng", ".m4a", ".aac", ".wma", ".mkv", ".webm"}
-_DATA = {".npy", ".npz", ".bin", ".dat", ".md"}
+_DATA = {SUFFIX, ".npy", ".npz", ".bin", ".dat", ".md"}
 
 
 def _types() -> dict[str, str]:

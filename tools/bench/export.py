@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .measure import Record
-from .store import finite, slug
+from .store import finite, slug, write_text
 from .summary import TIMES, Curve
 
 # CompressAI's names, and ours for what it has no name for
@@ -27,26 +28,30 @@ _FIELDS = (
 
 def write_records(path: Path, records: Sequence[Record], metrics: Sequence[str]) -> None:
     """One line of CSV for each source, codec and quality, the failed ones too."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_FIELDS[:7], *metrics, *_FIELDS[7:]])
-        for record in records:
-            row = [record.get(field, "") for field in _FIELDS]
-            measured = [record.get("metrics", {}).get(metric, "") for metric in metrics]
-            writer.writerow([*row[:7], *measured, *row[7:]])
+    lines = [[*_FIELDS[:7], *metrics, *_FIELDS[7:]]]
+    for record in records:
+        row = [record.get(field, "") for field in _FIELDS]
+        measured = [record.get("metrics", {}).get(metric, "") for metric in metrics]
+        lines.append([*row[:7], *measured, *row[7:]])
+    _write_csv(path, lines)
 
 
 def write_averages(path: Path, curves: Sequence[Curve], rate_unit: str) -> None:
     """One line of CSV for each point of each measured curve."""
     metrics = list(dict.fromkeys(metric for curve in curves for metric in curve.metrics))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["codec", "quality", rate_unit, *metrics, *TIMES])
-        for curve in curves:
-            for i, quality in enumerate(curve.quality):
-                columns = [curve.metrics.get(name, []) for name in metrics] + [curve.costs[name] for name in TIMES]
-                values = [column[i] if i < len(column) else None for column in columns]
-                writer.writerow([curve.name, quality, curve.rate[i], *("" if v is None else v for v in values)])
+    lines: list[list[Any]] = [["codec", "quality", rate_unit, *metrics, *TIMES]]
+    for curve in curves:
+        for i, quality in enumerate(curve.quality):
+            columns = [curve.metrics.get(name, []) for name in metrics] + [curve.costs[name] for name in TIMES]
+            values = [column[i] if i < len(column) else None for column in columns]
+            lines.append([curve.name, quality, curve.rate[i], *("" if v is None else v for v in values)])
+    _write_csv(path, lines)
+
+
+def _write_csv(path: Path, lines: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    write_text(path, text.getvalue())
 
 
 def compressai_results(curve: Curve, rate_name: str = "bpp") -> dict[str, Any]:
@@ -70,4 +75,4 @@ def write_compressai(folder: Path, curves: Sequence[Curve], rate_name: str) -> N
     folder.mkdir(parents=True, exist_ok=True)
     for curve in curves:
         text = json.dumps(compressai_results(curve, rate_name), indent=1)
-        (folder / f"{slug(curve.name)}.json").write_text(text + "\n")
+        write_text(folder / f"{slug(curve.name)}.json", text + "\n")

@@ -16,7 +16,7 @@ from .html import Report, write_report
 from .plots import TITLES, plot
 from .run import Plan, Results, Runner
 from .sound_metrics import SOUND_UNITS
-from .store import Store, finite
+from .store import Store, finite, write_text
 from .summary import AVERAGING, Curve, Summary, summarise
 from .viewer import Viewer
 
@@ -105,10 +105,10 @@ def finish(plan: Plan, results: Results, store: Store, runner: Runner, wanted: P
     write_averages(folder / "averages.csv", summary.curves, unit)
     write_compressai(folder / "json", summary.curves, unit)
     tables = {anchor.name: context.rows(anchor) for anchor in context.anchors}
-    (folder / SUMMARY_NAME).write_text(json.dumps(finite(summary_json(context, tables)), indent=1) + "\n")
+    write_text(folder / SUMMARY_NAME, json.dumps(finite(summary_json(context, tables)), indent=1) + "\n")
     anchor = context.anchors[0].name
     blocks = [markdown_table(anchor, metric, summary.curves, rows) for metric, rows in tables[anchor].items() if rows]
-    (folder / "table.md").write_text("\n\n".join("\n".join(block) for block in blocks) + "\n")
+    write_text(folder / "table.md", "\n\n".join("\n".join(block) for block in blocks) + "\n")
     drawn = [curve for curve in context.published if curve.name in wanted.drawn]
     for metric in TITLES:
         if any(curve.points(metric) for curve in summary.curves):

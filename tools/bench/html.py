@@ -15,7 +15,7 @@ from .comparison import Row
 from .measure import Record
 from .plots import TITLES
 from .sound_metrics import SOUND_UNITS
-from .store import finite
+from .store import finite, write_text
 from .summary import AVERAGING, Curve, Summary
 
 _DIGITS = {"ms_ssim": 5, "stoi": 4, "pesq": 3, "visqol": 3, "wer": 1, "wer_original": 1, "speaker": 3}
@@ -124,4 +124,4 @@ def write_report(path: Path, report: Report) -> None:
     inline = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = parts["page.html"].replace("{{title}}", str(data["title"])).replace("{{style}}", parts["style.css"])
     page = page.replace("{{script}}", parts["plot.js"] + parts["page.js"]).replace("{{data}}", inline)
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 J = TypeVar("J")
 R = TypeVar("R")
 _TICK_S = 1.0
+_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
@@ -29,12 +30,28 @@ def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
             pipe.send(work(pipe.recv()))
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wished_threads() -> int | None:
+    """Threads that the person asks numeric libraries to use, by the first of their variables that is set."""
+    for name in _VARIABLES:
+        first = os.environ.get(name, "").partition(",")[0].strip()  # "4,2" is for nested loops
+        if first.isdecimal() and int(first) > 0:
+            return int(first)
+    return None
+
+
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let processes started in this context, with whatever numeric library they load, use `count` threads."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(count)))
+def _threads(count: int | None) -> Iterator[None]:
+    """Let processes started in this context, with whatever numeric library they load, use `count` threads.
+
+    None leaves them what the environment says.
+    """
+    before = {} if count is None else {name: os.environ.get(name) for name in _VARIABLES}
+    os.environ.update(dict.fromkeys(before, str(count)))
     try:
         yield
     finally:
@@ -48,7 +65,7 @@ def _threads(count: int) -> Iterator[None]:
 class _Worker(Generic[J, R]):
     """One process with the job it is at."""
 
-    def __init__(self, work: Callable[[J], R], threads: int, job: J) -> None:
+    def __init__(self, work: Callable[[J], R], threads: int | None, job: J) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work))
@@ -87,7 +104,8 @@ class _Worker(Generic[J, R]):
 class Pool(Generic[J, R]):
     """Up to `workers` processes that call `work`; a context manager that ends them.
 
-    `lost(reason)` is the result of a job whose worker died, or gave no answer within `timeout_s`.
+    `threads` is for each of them, None what the environment says. `lost(reason)` is the result of a job whose worker
+    died, or gave no answer within `timeout_s`.
     """
 
     def __init__(
@@ -95,7 +113,7 @@ class Pool(Generic[J, R]):
         work: Callable[[J], R],
         *,
         workers: int,
-        threads: int,
+        threads: int | None,
         timeout_s: float,
         lost: Callable[[str], R],
     ) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from ...errors import UsageError
 
+MOST = 10_000  # qualities of a range
+
 
 def parse_qualities(texts: Iterable[str]) -> dict[str, tuple[float, ...]]:
     """Return {codec name: qualities}, with "" for those that hold for every codec. Raises UsageError."""
@@ -33,4 +35,6 @@ def _items(item: str, text: str) -> list[float]:
     if len(numbers) != 3 or numbers[2] <= 0 or numbers[1] < numbers[0]:
         raise UsageError(f"-q {text}: a range is START:STOP:STEP, rising")
     start, stop, step = numbers
+    if (stop - start) / step > MOST:
+        raise UsageError(f"-q {text}: that is more than {MOST:,} qualities")
     return [start + i * step for i in range(int((stop - start) / step + 1e-9) + 1)]

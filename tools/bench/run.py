@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from ...errors import UsageError
 from .codecs import BenchCodec, Kind, make
 from .measure import Job, Outcome, Record, failure, measure
-from .pool import Pool
+from .pool import Pool, cores, wished_threads
 from .sources import Source
 from .store import Key, Store
 from .words import Listening, official_text
@@ -31,8 +30,8 @@ class Options:
 
     @property
     def threads(self) -> int:
-        """Threads that torch may use in one worker, so that the workers together use every core once."""
-        return max(1, (os.cpu_count() or 1) // max(1, self.jobs))
+        """Threads that torch may use in one worker: the person's wish, or so that all workers use every core once."""
+        return wished_threads() or max(1, cores() // max(1, self.jobs))
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,11 @@ class Runner:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._pool = Pool(
-            measure, workers=options.jobs, threads=options.threads, timeout_s=options.timeout_s, lost=_lost
+            measure,
+            workers=options.jobs,
+            threads=None if wished_threads() else options.threads,
+            timeout_s=options.timeout_s,
+            lost=_lost,
         )
 
     def __enter__(self) -> Runner:

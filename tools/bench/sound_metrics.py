@@ -17,6 +17,7 @@ from .voices import speaker_similarity
 from .words import MODEL_VARIABLE, Listening, measure_words
 
 SOUND_METRICS = ("pesq", "stoi", "visqol", "si_sdr", "log_mel", "wer", "speaker")
+ONLY_ASKED = ("visqol",)  # takes longer than all codecs and the other measures together
 RATE = 16000  # wide-band PESQ and ViSQOL's speech mode are defined at 16 kHz
 SOUND_UNITS = {
     "pesq": "MOS-LQO", "stoi": "", "visqol": "MOS-LQO", "si_sdr": "dB", "log_mel": "dB", "wer": "%",
@@ -74,11 +75,11 @@ def log_mel_distance(reference: np.ndarray, estimate: np.ndarray, rate: int) -> 
 
 
 def choose_sound_metrics(names: tuple[str, ...] | None, whisper: Path | None = None) -> tuple[str, ...]:
-    """The metrics to measure: those asked for, or all that can be; raises UsageError for one that cannot.
+    """The metrics to measure: those asked for, or all quick ones that can be; raises UsageError for one that cannot.
 
     `whisper` is the folder of the recogniser that word error rates need.
     """
-    chosen = names or SOUND_METRICS
+    chosen = names or tuple(name for name in SOUND_METRICS if name not in ONLY_ASKED)
     unknown = [name for name in chosen if name not in SOUND_METRICS]
     if unknown:
         raise UsageError(f"there is no metric {unknown[0]!r}; choose of {', '.join(SOUND_METRICS)}")

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...codecs.files import write_bytes
 from .measure import Record, digest
 
 FORMAT = 1  # raised when the same measurement would give another record
 
 
 def slug(text: str) -> str:
-    """`text` as a part of a file name."""
-    return re.sub(r"[^\w.=-]+", "_", text).strip("_")[:80] or "_"
+    """`text` as a part of a file name, of at most 80 bytes."""
+    name = re.sub(r"[^\w.=-]+", "_", text).strip("_")
+    return name.encode("utf-8", "replace")[:80].decode("utf-8", "ignore") or "_"
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,13 @@ class Store:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write under a temporary name and rename, so that a stop in between leaves no half file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    part.replace(path)
+    write_bytes(data, path, overwrite=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of the run's folder as a whole: a stop in between leaves the old one."""
+    write_bytes(text.encode("utf-8"), path, overwrite=True)
 
 
 def finite(value: Any) -> Any:

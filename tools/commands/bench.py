@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from ...errors import UsageError
-from ..console import common_options, is_terminal, note
+from ..console import common_options, is_terminal, note, resume_hint
 from ..groups import DefaultGroup
-from ..options import PATH, POSITIVE, TEXT, Number
+from ..options import PATH, POSITIVE, STREAM, TEXT, Number
 
-DEFAULT_CODECS = {"picture": "mlicv2,jpeg,webp,avif,jpeg2000", "sound": "opus"}
+DEFAULT_CODECS = {"picture": "mlicv2,jpeg,webp,avif,jpeg2000", "sound": "secodec,opus"}
+WRITTEN = ("results.csv", "averages.csv", "summary.json", "table.md", "report.html", "json")
+IF_HERE: dict[str, tuple[str, ...]] = {
+    "picture": (),
+    "sound": ("codec2",),
+}  # measured too where their programs are installed
 
 
 class BenchGroup(DefaultGroup):
@@ -36,12 +42,10 @@ def command() -> None:
 @click.option("--codecs", type=TEXT, help="Names with commas, as `jpeg,webp:method=4,compressai:mbt2018-mean`.")
 @click.option("--exec", "programs", type=TEXT, multiple=True, metavar="'cjxl {in} {out.jxl} -q {q} => djxl {in} {out}'",
               help="A codec by its command lines. May be repeated.")  # fmt: skip
-@click.option(
-    "-q", "--quality", multiple=True, metavar="[CODEC=]10,30 or 5:95:10", help="Qualities. May be repeated."
-)
+@click.option("-q", "--quality", multiple=True, metavar="[CODEC=]10,30 or 5:95:10", help="Qualities. May be repeated.")
 @click.option("-o", "--out", type=PATH, default=Path("bench-out"), show_default=True)
 @click.option("--metrics", type=TEXT, metavar="NAME,...",
-              help="Of psnr,ms_ssim,ssimulacra2; pesq,stoi,visqol,si_sdr,log_mel,wer,speaker. [all]")  # fmt: skip
+              help="Of psnr,ms_ssim,ssimulacra2; pesq,stoi,si_sdr,log_mel,wer,speaker [all]; visqol (slow).")  # fmt: skip
 @click.option("--whisper", type=PATH, metavar="FOLDER",
               help="Model of faster-whisper, for wer. [BITFLOOR_WHISPER]")  # fmt: skip
 @click.option(
@@ -54,16 +58,10 @@ def command() -> None:
 @click.option("--published", type=click.Choice(["auto", "always", "never"]), default="auto",
               help="Published curves beside the measured ones; auto: on Kodak.")  # fmt: skip
 @click.option("--draw", type=TEXT, help="Published curves to draw, with commas.")
-@click.option(
-    "--viewer", type=click.IntRange(0), default=3, show_default=True, help="Pictures in the report's viewer."
-)
-@click.option(
-    "-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Measurements at a time."
-)
+@click.option("--viewer", type=click.IntRange(0), default=3, show_default=True, help="Pictures in the report's viewer.")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Measurements at a time.")
 @click.option("--scheduler", default="", metavar="tcp://HOST:PORT", help="Measure on a Dask cluster.")
-@click.option(
-    "--repeats", type=click.IntRange(1), default=3, show_default=True, help="Timed runs of a fast call."
-)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Timed runs of a fast call.")
 @click.option(
     "--timeout",
     type=POSITIVE,
@@ -95,8 +93,8 @@ def run(*, inputs: tuple[Path, ...], show: bool, **settings: Any) -> None:
         progress,
         settings["fresh"],
     )
-    out = settings["out"]
-    out.mkdir(parents=True, exist_ok=True)
+    out = _folder(settings["out"])
+    resume_hint(f"the same command goes on from here, what was measured is kept in {out}")
     store = Store(out)
     drawn = tuple(settings["draw"].split(",")) if settings["draw"] else DRAWN
     wanted = Presentation(settings["anchors"], settings["published"], drawn, settings["viewer"])
@@ -122,7 +120,7 @@ def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
         note(f"left out: {reason}")
     if not good:
         raise UsageError(f"none of the inputs can be read as a {kind}")
-    chosen = settings["codecs"] or ("" if settings["programs"] else DEFAULT_CODECS[kind])
+    chosen = settings["codecs"] or ("" if settings["programs"] else _default_codecs(kind))
     specs = [*filter(None, chosen.split(",")), *(f"exec:{program}" for program in settings["programs"])]
     names = tuple(settings["metrics"].split(",")) if settings["metrics"] else None
     whisper = model_folder(settings["whisper"]) if kind == "sound" else None
@@ -136,6 +134,28 @@ def _plan(inputs: tuple[Path, ...], settings: dict[str, Any]) -> Any:
         bad_sources=bad,
         whisper=whisper,
     )
+
+
+def _default_codecs(kind: Literal["picture", "sound"]) -> str:
+    from ..bench.codecs import make
+
+    found = [DEFAULT_CODECS[kind]]
+    for name in IF_HERE[kind]:
+        with suppress(UsageError):
+            found.append(make(name).spec)
+    return ",".join(found)
+
+
+def _folder(out: Path) -> Path:
+    """Make the folder of a run; raises UsageError where that cannot be, or would overwrite what no run made."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {out}: {error.strerror or error}") from None
+    foreign = [name for name in WRITTEN if (out / name).exists()]
+    if foreign and not (out / "records").is_dir():
+        raise UsageError(f"{out / foreign[0]} is there, but no earlier run in {out}: name another folder with -o")
+    return out
 
 
 def _quiet() -> bool:
@@ -162,9 +182,7 @@ def _list() -> None:
 @command.command()
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
-@click.option(
-    "--bd-rate", type=Number(0), default=0.5, show_default=True, help="Allowed rise of BD-rate in percent."
-)
+@click.option("--bd-rate", type=Number(0), default=0.5, show_default=True, help="Allowed rise of BD-rate in percent.")
 @click.option(
     "--rate", type=Number(0), default=0.5, show_default=True, help="Allowed rise of a point's rate in percent."
 )
@@ -197,14 +215,11 @@ def compare(*, old: Path, new: Path, metrics: tuple[str, ...], factor: float | N
 @command.command()
 @click.argument("picture", type=PATH)
 @click.option("--codecs", type=TEXT, help="Names with commas. [mlicv2, three of CompressAI's, avif, webp]")
-@click.option(
-    "-q", "--quality", type=Number(), help="One quality for every codec; else the middle of each one's own."
-)
-@click.option(
-    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs; the median one counts."
-)
-@click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [every core]")
-@click.option("--json", "out", type=PATH, help="Write the numbers into this file too.")
+@click.option("-q", "--quality", type=Number(), help="One quality for every codec; else the middle of each one's own.")
+@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs; the median one counts.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [OMP_NUM_THREADS, else every core]")
+@click.option("--json", "out", type=STREAM, help="Write the numbers into this file too.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite that file.")
 @common_options
 def speed(
     *,
@@ -214,21 +229,26 @@ def speed(
     repeats: int,
     threads: int | None,
     out: Path | None,
+    force: bool,
 ) -> None:
     """Time the encode and decode of one picture by part: transform, entropy networks, range coder, rest.
 
     CompressAI's networks are taken with random weights, which will do for time.
     """
     import json
-    import os
 
+    from ...codecs.files import check_output, write_bytes
+    from ..bench.pool import cores, wished_threads
     from ..bench.speed import DEFAULT_CODECS, run_speed, table
 
     if not picture.is_file():
         raise UsageError(f"there is no file {picture}")
-    used = threads or os.cpu_count() or 1
+    if out:
+        check_output(out, force)
+    used = threads or wished_threads() or cores()
     speeds = list(run_speed(picture, codecs.split(",") if codecs else DEFAULT_CODECS, quality, repeats, used))
     for line in table(speeds, used):
         click.echo(line)
     if out:
-        out.write_text(json.dumps([speed.as_dict() for speed in speeds], indent=1) + "\n")
+        text = json.dumps([speed.as_dict() for speed in speeds], indent=1) + "\n"
+        write_bytes(text.encode(), out, force)

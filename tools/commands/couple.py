@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ...codecs.files import check_output
 from ...errors import UsageError
 from ..console import common_options, note
 from ..groups import DefaultGroup
@@ -89,6 +90,7 @@ def laws(
         from ..coupling.plots import check_plot
 
         check_plot(plot)
+        check_output(plot, force)
         if len(files) != 2:
             raise UsageError(f"--plot draws two laws, not {len(files)}")
     given = [read_law(file, counts) for file in files]

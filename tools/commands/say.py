@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from ...codecs.files import check_output, shown_name
+from ...codecs.files import shown_name
 from ..console import common_options, note
-from ..jobs import naming
-from ..options import MODEL, SEED, STREAM, Number
+from ..jobs import Existing, naming, single
+from ..options import MODEL, SEED, STREAM, TARGET, Number
 from ..sources import take
 
 
 @click.command()
 @click.argument("prompt", metavar="IN", type=STREAM)
-@click.option("-o", "--out", type=STREAM, required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
+@click.option("-o", "--out", type=TARGET, required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
 @click.option("--seconds", type=Number(0, 600), default=0.0, show_default=True, help="To go on after IN.")
 @click.option("--temperature", type=Number(above=0, high=10), default=0.9, show_default=True,
               help="Below 1 the likelier goes on.")  # fmt: skip
@@ -24,7 +24,7 @@ from ..sources import take
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
 def command(
-    *, prompt: Path, out: Path, seconds: float, temperature: float, seed: int, model: str | None, force: bool
+    *, prompt: Path, out: str, seconds: float, temperature: float, seed: int, model: str | None, force: bool
 ) -> None:
     """Write the sound of IN (tokens, a sound, or a compressed one) and what the token model makes of its end.
 
@@ -32,8 +32,8 @@ def command(
     """
     from ...codecs.sound import check_suffix, write_sound
 
-    check_suffix(out)
-    check_output(out, force)
+    target = single(prompt, out, None, Existing(force))
+    check_suffix(target)
     data = take(prompt)
 
     from ...codecs.secodec.codec import open_speech_codec
@@ -48,5 +48,5 @@ def command(
     if frames > len(tokens):
         tokens = sample_tokens(codec.frozen.tokens, tokens, frames, temperature=temperature, seed=seed)
     sound = codec.synthesise(tokens, found.gain)
-    write_sound(sound, out, force)
-    note(f"{prompt} -> {out}: {sound.seconds:.2f} s, the last {seconds:g} s of them new")
+    write_sound(sound, target, force)
+    note(f"{shown_name(prompt)} -> {target}: {sound.seconds:.2f} s, the last {seconds:g} s of them new")

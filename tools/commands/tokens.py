@@ -6,22 +6,23 @@ from pathlib import Path
 
 import click
 
-from ...codecs.files import STANDARD, check_output, shown_name
+from ...codecs.files import shown_name
 from ...errors import UsageError
 from ..console import common_options, note
-from ..jobs import naming
-from ..options import MODEL, STREAM
+from ..jobs import Existing, naming, single
+from ..options import MODEL, STREAM, TARGET
 from ..sources import take
+from ..suffixes import stem
 
 
 @click.command()
 @click.argument("source", metavar="IN", type=STREAM)
-@click.option("-o", "--out", type=STREAM, help='File, .npy or .json. [IN.npy; "-" for "-"]')
+@click.option("-o", "--out", type=TARGET, help='File, .npy or .json. [IN.npy; "-" for "-"]')
 @click.option("--layers", type=click.IntRange(1), help="Layers of tokens. [all]")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
-def command(source: Path, out: Path | None, layers: int | None, model: str | None, force: bool) -> None:
+def command(source: Path, out: str | None, layers: int | None, model: str | None, force: bool) -> None:
     """Write the tokens of IN, a sound or a compressed one: 50 frames a second, a row of codes for each.
 
     Layer 1 holds most of what is said, the others how it sounds. `bitfloor say` turns tokens back into sound. A .json
@@ -32,9 +33,8 @@ def command(source: Path, out: Path | None, layers: int | None, model: str | Non
     """
     from ...codecs.secodec.token_files import check_suffix, read_tokens, write_tokens
 
-    target = out or (source if str(source) == STANDARD else source.with_suffix(".npy"))
+    target = single(source, out, _name, Existing(force))
     check_suffix(target)
-    check_output(target, force)
     data = take(source)
 
     from ...codecs.secodec.codec import open_speech_codec
@@ -45,4 +45,9 @@ def command(source: Path, out: Path | None, layers: int | None, model: str | Non
     with naming(source):
         found = read_tokens(data, shown_name(source), codec, layers)
     write_tokens(found, codec, target, force)
-    note(f"{source} -> {target}: {found.codes.shape[0]} frames of {found.codes.shape[1]} tokens")
+    note(f"{shown_name(source)} -> {target}: {found.codes.shape[0]} frames of {found.codes.shape[1]} tokens")
+
+
+def _name(source: Path, below: Path, whole: bool) -> str:
+    """See `jobs.Namer`."""
+    return (below.name if whole else stem(below.name)) + ".npy"
