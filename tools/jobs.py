@@ -177,7 +177,8 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existi
         return
     from tqdm import tqdm
 
-    first_code, skipped, done = 0, 0, []
+    first_code, skipped = 0, 0
+    done: list[Sizes] = []
     quiet = setting(click.get_current_context(silent=True), QUIET)
     for job in tqdm(jobs, unit="file", disable=quiet or None, file=sys.stderr):
         resume_hint(f"{len(done)} of {len(jobs)} files are done; --skip-existing goes on with the others")
