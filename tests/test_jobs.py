@@ -11,24 +11,25 @@ import soundfile
 from PIL import Image
 
 from bitfloor.codecs import registry
-from bitfloor.codecs.base import Codec
+from bitfloor.codecs.base import SoundCodec
 from bitfloor.codecs.container import Header, pack
 from bitfloor.codecs.picture_files import read_picture
+from bitfloor.codecs.sound import Sound
 from bitfloor.tools import cli
 from bitfloor.tools.suffixes import is_media, stem
 
 
-class FakeSpeech(Codec):
-    """A file of it holds no more than how many thousand samples it is long."""
+class FakeSpeech(SoundCodec):
+    """A file of it holds no sound: it decodes to a second of silence."""
 
-    name, kind = "fakespeech", "sound"
+    name = "fakespeech"
 
     def encode(self, source, *, quality=None):
-        return pack(Header(201, b"fake", (16_000, len(source.samples), 1)), b"", b"abc")
+        return pack(Header(201, b"fake", (16_000, 16_000, 1)), b"", b"abc")
 
-    def decode(self, data):
+    def decode_stream(self, data):
         assert "FAKE_WORK" not in os.environ, "decoded, though the output cannot be written"
-        return np.zeros(16_000, np.float32), 16_000
+        return Sound(np.zeros(16_000, np.float32), 16_000)
 
 
 SPEECH = registry.CodecEntry("fakespeech", 201, "sound", "test_jobs:FakeSpeech", ("rate", "samples", "layers"))

@@ -45,7 +45,7 @@ def command() -> None:
 @click.option("-q", "--quality", multiple=True, metavar="[CODEC=]10,30 or 5:95:10", help="Qualities. May be repeated.")
 @click.option("-o", "--out", type=PATH, default=Path("bench-out"), show_default=True)
 @click.option("--metrics", type=TEXT, metavar="NAME,...",
-              help="Of psnr,ms_ssim,ssimulacra2; pesq,stoi,si_sdr,log_mel,wer,speaker [all]; visqol (slow).")  # fmt: skip
+              help="Of psnr,ms_ssim,ssimulacra2; pesq,stoi,si_sdr,log_mel,wer,speaker [all]; visqol.")  # fmt: skip
 @click.option("--whisper", type=PATH, metavar="FOLDER",
               help="Model of faster-whisper, for wer. [BITFLOOR_WHISPER]")  # fmt: skip
 @click.option(
