@@ -9,7 +9,7 @@ import click
 
 from ...errors import UsageError
 from ..console import note
-from ..options import MODEL, PATH, POSITIVE, SEED, TEXT, PathName
+from ..options import MODEL, PATH, POSITIVE, SEED, TEXT, Number, PathName
 
 if TYPE_CHECKING:
     from ..training.task import Task
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of matrix products; auto measures which is faster here.",
 )
-@click.option("--drawings", default=0.1, show_default=True, help="Pictures: share of crops with text and patterns.")
+@click.option("--drawings", type=Number(0, 1), default=0.1, show_default=True, help="Pictures: share of drawn crops.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 def command(
