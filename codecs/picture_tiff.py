@@ -46,17 +46,17 @@ def read_tiff(data: bytes, max_pixels: int) -> Decoded:
         if _more_than_one(file):
             notes.append("it holds several pictures, of which the first is taken")
         space: Space = _SPACES[int(page.photometric)]
-        samples = _samples(data, page)
         orientation, xmp = _tag(page, _ORIENTATION), _tag(page, _XMP)
         if not orientation:
             orientation = orientation_of(None, xmp if isinstance(xmp, bytes) else None)
-        if page.photometric == _PALETTE:
-            samples = _coloured(samples[:, :, 0], page)
+        if _is_for_libtiff(page):
+            samples = _libtiff_colours(data, page)[:, :, : CHANNELS[space]]
+        elif page.photometric == _PALETTE:
+            samples = _coloured(_samples(page)[:, :, 0], page)
             if (samples[:, :, :1] == samples).all():
                 space, samples = "grey", samples[:, :, :1]
         else:
-            samples = _meant(samples, page, space)
-        samples = _with_alpha_only(samples, page, CHANNELS[space], notes)
+            samples = _with_alpha_only(_meant(_samples(page), page, space), page, CHANNELS[space], notes)
         return Decoded(samples, space, _profile(page, notes), int(orientation), notes)
 
 
@@ -111,16 +111,23 @@ def _more_than_one(file: tifffile.TiffFile) -> bool:
         return False
 
 
-def _samples(data: bytes, page: tifffile.TiffPage) -> NDArray[Any]:
-    """Return the samples as they are stored, (H, W, C); YCbCr comes as RGB."""
-    if page.compression in _FAX:
-        return np.asarray(imagecodecs.tiff_decode(data))[:, :, None]
-    if page.compression == _OLD_JPEG or (page.photometric == _YCBCR and page.compression != _JPEG):
-        tag = page.tags.get(_ORIENTATION)
-        if tag is not None:  # libtiff would apply a half of it
-            order = page.parent.byteorder + "H"
-            data = data[: tag.valueoffset] + struct.pack(order, 1) + data[tag.valueoffset + 2 :]
-        return np.asarray(imagecodecs.tiff_decode(data, asrgb=True))[:, :, :3]
+def _is_for_libtiff(page: tifffile.TiffPage) -> bool:
+    """Tell whether samples need what libtiff alone has: fax, JPEG of the first kind, YCbCr of halved colour."""
+    halved = page.photometric == _YCBCR and page.compression != _JPEG
+    return halved or page.compression in (*_FAX, _OLD_JPEG)
+
+
+def _libtiff_colours(data: bytes, page: tifffile.TiffPage) -> NDArray[np.uint8]:
+    """Return colours (H, W, 3) of 8 bits, black as 0 whatever the file calls it."""
+    tag = page.tags.get(_ORIENTATION)
+    if tag is not None:  # libtiff would apply a half of it
+        order = page.parent.byteorder + "H"
+        data = data[: tag.valueoffset] + struct.pack(order, 1) + data[tag.valueoffset + 2 :]
+    return np.asarray(imagecodecs.tiff_decode(data, asrgb=True))[:, :, :3]
+
+
+def _samples(page: tifffile.TiffPage) -> NDArray[Any]:
+    """Return the samples as they are stored, (H, W, C); YCbCr in JPEG comes as RGB."""
     stored = page.asarray(squeeze=False, maxworkers=1)
     separate, _, height, width, contiguous = stored.shape
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
@@ -131,7 +138,7 @@ def _samples(data: bytes, page: tifffile.TiffPage) -> NDArray[Any]:
 
 def _meant(samples: NDArray[Any], page: tifffile.TiffPage, space: Space) -> NDArray[Any]:
     """Return stored samples over their full range, larger always lighter (or more ink)."""
-    bits = page.bitspersample if samples.dtype != np.uint8 or page.photometric != _YCBCR else 8
+    bits = page.bitspersample
     if bits > 16:
         if samples.min() < 0 or samples.max() > 65535:  # PIL keeps its own 16 bits so, hence not all are refused
             raise UnreadableInputError(f"its 32-bit numbers go beyond 0..65535: {_NO_SUFFIX}")
