@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import UsageError
+from . import picture_profile as profiles
 from .picture import Picture, to_depth
 from .picture_arrays import array_picture, is_array
 from .picture_decoded import Decoded, Space
-from .picture_exif import orientation_of
+from .picture_exif import is_adobe_rgb, orientation_of
 
 EXIF_ORIENTATION = 0x0112
 _SPACES: dict[str, Space] = {"L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk", "LAB": "lab"}
@@ -50,8 +51,23 @@ def from_pil(image: Image.Image) -> Picture:
         notes.append("Pillow gives 8 of the 16 bits a channel: bitfloor's own commands read such a file in full")
     samples, space = _samples(image)
     samples = _with_transparency(samples, image, depth)
-    icc = image.info.get("icc_profile") or None
+    icc = image.info.get("icc_profile") or _described_profile(image, notes)
     return Decoded(samples, space, icc, _orientation(image), notes).to_picture()
+
+
+def _described_profile(image: Image.Image, notes: list[str]) -> bytes | None:
+    """Return the profile of what an opened PNG or JPEG says of its colours in other ways."""
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes) and is_adobe_rgb(exif):
+        return profiles.rgb_profile(profiles.ADOBE_PRIMARIES, profiles.gamma_curve(profiles.ADOBE_GAMMA))
+    gamma, corners = image.info.get("gamma"), image.info.get("chromaticity")
+    if "srgb" in image.info or not isinstance(gamma, (float, type(None))):
+        return None
+    try:
+        return profiles.described_profile(gamma, profiles.white_first(corners) if corners else None)
+    except (ValueError, TypeError) as error:
+        notes.append(f"{error}, so its chromaticities are left out")
+        return None
 
 
 def _raw_depth(image: Image.Image) -> int:

@@ -23,7 +23,6 @@ from .picture_exif import orientation_of
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3
 _LIBPNG_SIDE = 1_000_000
-_SRGB_GAMMA = 45455
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")  # what libpng needs to make pixels
 
 
@@ -125,19 +124,13 @@ def _profile(chunks: dict[bytes, bytes], notes: list[str]) -> bytes | None:
 
 
 def _gamma_profile(chunks: dict[bytes, bytes], notes: list[str]) -> bytes | None:
-    gamma, curve, primaries = 0, profiles.srgb_curve(), profiles.SRGB_PRIMARIES
+    gamma, primaries = None, None
     if len(chunks.get(b"gAMA", b"")) == 4:
-        (gamma,) = struct.unpack(">I", chunks[b"gAMA"])
-    # 1/2.2 is how writers say sRGB in this chunk; within a hundredth it is meant so.
-    if gamma and abs(gamma / _SRGB_GAMMA - 1) > 0.01:
-        curve = profiles.gamma_curve(min(max(100_000 / gamma, 0.01), 100))
+        gamma = int.from_bytes(chunks[b"gAMA"], "big") / 100_000
     if len(chunks.get(b"cHRM", b"")) == 32:
-        wx, wy, *rgb = (value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"]))
-        primaries = ((rgb[0], rgb[1]), (rgb[2], rgb[3]), (rgb[4], rgb[5]), (wx, wy))
-    if curve == profiles.srgb_curve() and profiles.close(primaries, profiles.SRGB_PRIMARIES):
-        return None
+        primaries = profiles.white_first([value / 100_000 for value in struct.unpack(">8I", chunks[b"cHRM"])])
     try:
-        return profiles.rgb_profile(primaries, curve)
+        return profiles.described_profile(gamma, primaries)
     except ValueError as error:
         notes.append(f"{error}, so the cHRM chunk is left out")
         return None

@@ -7,7 +7,7 @@ Other formats say what their numbers mean by a gamma, by chromaticities or by th
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ def fitting(icc: bytes | None, grey: bool) -> bytes | None:
     return colour_form(icc) if space == b"GRAY" else None
 
 
-def close(a: Primaries, b: Primaries) -> bool:
+def _close(a: Primaries, b: Primaries) -> bool:
     """Tell whether chromaticities are the same but for how they were rounded."""
     return bool(np.abs(np.array(a) - np.array(b)).max() < 0.0015)
 
@@ -145,6 +145,25 @@ def rgb_profile(primaries: Primaries, curve: bytes, cicp: bytes | None = None) -
     if cicp is not None:
         tags[b"cicp"] = b"cicp\0\0\0\0" + cicp
     return _profile(b"RGB ", tags)
+
+
+def white_first(values: Sequence[float]) -> Primaries:
+    """Return chromaticities given as x and y of white, red, green and blue."""
+    white, red, green, blue = zip(values[::2], values[1::2], strict=True)
+    return red, green, blue, white
+
+
+def described_profile(gamma: float | None, primaries: Primaries | None) -> bytes | None:
+    """Return the profile of samples that are light ** `gamma` of these primaries; None for what is sRGB.
+
+    What is None is as in sRGB. Raises ValueError where the primaries span no triangle.
+    """
+    # 1/2.2 is how writers say sRGB; what lies so near is meant so.
+    like_srgb = not gamma or abs(gamma * 2.2 - 1) < 0.005
+    if like_srgb and (primaries is None or _close(primaries, SRGB_PRIMARIES)):
+        return None
+    curve = srgb_curve() if like_srgb or not gamma else gamma_curve(min(max(1 / gamma, 0.01), 100))
+    return rgb_profile(primaries or SRGB_PRIMARIES, curve)
 
 
 def coded_profile(primaries: int, transfer: int) -> bytes | None:

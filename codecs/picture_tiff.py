@@ -210,12 +210,9 @@ def _profile(page: tifffile.TiffPage, notes: list[str]) -> bytes | None:
     if rgb is None or len(rgb) != 12:
         return None
     try:
-        values = [rgb[i] / rgb[i + 1] for i in range(0, 12, 2)]
-        wx, wy = (white[0] / white[1], white[2] / white[3]) if white is not None else (0.3127, 0.3290)
-        primaries = ((values[0], values[1]), (values[2], values[3]), (values[4], values[5]), (wx, wy))
-        if profiles.close(primaries, profiles.SRGB_PRIMARIES):
-            return None
-        return profiles.rgb_profile(primaries, profiles.srgb_curve())
+        rationals = [*(white or (3127, 10_000, 3290, 10_000)), *rgb]
+        values = [rationals[i] / rationals[i + 1] for i in range(0, 16, 2)]
+        return profiles.described_profile(None, profiles.white_first(values))
     except (ArithmeticError, ValueError, IndexError, TypeError):
         notes.append("its primaries are broken and left out")
         return None
