@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
+from ...codecs.picture import to_depth
+from ...codecs.picture_files import read_picture
+from ...codecs.picture_hidden import fill_hidden
 from ...errors import UnreadableInputError
 from .drawings import draw, patch_over
 
@@ -44,10 +46,9 @@ def load_pictures(paths: Sequence[Path], workers: int = 2) -> list[np.ndarray]:
 
 def _load(path: Path) -> np.ndarray | None:
     try:
-        with Image.open(path) as image:
-            array = np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        tqdm.write(f"left out {path.name}: {error}")
+        array = to_depth(fill_hidden(read_picture(path)).rgb, np.dtype(np.uint8))
+    except UnreadableInputError as error:
+        tqdm.write(f"left out: {error}")
         return None
     return array if min(array.shape[:2]) >= SMALLEST_SIDE else None
 
