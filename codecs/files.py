@@ -23,8 +23,11 @@ def shown_name(path: str | Path) -> str:
     return "standard input" if str(path) == STANDARD else str(path)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Return the whole of a file, or of standard input for "-"; raises UnreadableInputError."""
+def read_bytes(path: str | Path, empty: bool = False) -> bytes:
+    """Return the whole of a file, or of standard input for "-"; raises UnreadableInputError.
+
+    `empty` accepts a file of no bytes, which is an error otherwise.
+    """
     try:
         if str(path) == STANDARD:
             data = _standard_input().read(MAX_INPUT_BYTES + 1)
@@ -33,7 +36,7 @@ def read_bytes(path: str | Path) -> bytes:
                 data = file.read(MAX_INPUT_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnreadableInputError(f"cannot read {shown_name(path)}: {_reason(error)}") from None
-    if not data:
+    if not data and not empty:
         raise UnreadableInputError(f"{shown_name(path)} is empty")
     if len(data) > MAX_INPUT_BYTES:
         raise UnreadableInputError(f"{shown_name(path)} is larger than {MAX_INPUT_BYTES >> 30} GiB")

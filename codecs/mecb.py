@@ -9,6 +9,7 @@ This is no codec for looking at pictures: log-loss does not know that grey 100 i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from ..entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ..entropy_models.coupling import as_law, best_function, entropy, greedy_ebim
+from ..entropy_models.coupling.checks import check_integer
 from ..entropy_models.coupling.laws import Ints
 from ..entropy_models.coupling.sampling import WordStream, integer_masses
 from ..errors import CorruptStreamError, UsageError
@@ -37,6 +39,8 @@ from .mecb_stream import (
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_LOG = logging.getLogger(__name__)
 
 CODEC_ID = 4
 FINGERPRINT = b"mecb"
@@ -94,6 +98,12 @@ class MECBCodec(Codec):
             rate = share * entropy(masses / masses.sum())
         output = None if output_law is None else _output_masses(output_law, form)
         design = Design(masses, _function(masses, rate), output)
+        if rate > 0 and np.count_nonzero(masses) > 1 and len(design.label_masses) == 1:
+            _LOG.warning(
+                "nothing of the source is kept: no function of its %d symbols that the codec tries has at most %g bits",
+                np.count_nonzero(masses),
+                rate,
+            )
         coder = RangeEncoder()
         write_design(coder, design)
         write_labels(coder, _label_chunks(design, flat), design.tables())
@@ -164,7 +174,7 @@ def _as_symbols(source: Any) -> tuple[int, np.ndarray]:
             )
         form, symbols = PICTURE, np.asarray(source.convert("L"))
     else:
-        symbols = np.asarray(source)
+        symbols = _as_array(source)
         if symbols.dtype.kind not in "iu" or symbols.ndim not in {1, 2}:
             raise UsageError(
                 "the codec mecb takes bytes, a picture, or an array of integers with one or two dimensions, "
@@ -177,6 +187,13 @@ def _as_symbols(source: Any) -> tuple[int, np.ndarray]:
     if low < 0 or high >= MAX_ALPHABET:
         raise UsageError(f"symbols must lie in 0..{MAX_ALPHABET - 1}, not {low}..{high}")
     return form, symbols
+
+
+def _as_array(source: Any) -> np.ndarray:
+    try:
+        return np.asarray(source)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of several lengths, a tensor on another device
+        raise UsageError(f"the codec mecb cannot make an array of this {type(source).__name__}: {error}") from None
 
 
 def _as_object(drawn: np.ndarray, form: int, rows: int, columns: int) -> bytes | Image | np.ndarray:
@@ -234,9 +251,7 @@ def _function(masses: Ints, rate: float) -> Ints:
 
 
 def _check_seed(seed: int) -> int:
-    if not 0 <= seed <= container.MAX_INTEGER:
-        raise UsageError(f"the seed must be in 0..{container.MAX_INTEGER}, not {seed}")
-    return int(seed)
+    return check_integer(seed, "the seed", 0, container.MAX_INTEGER)
 
 
 def _check_header(header: container.Header) -> tuple[int, int, int, int]:

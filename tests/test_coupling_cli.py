@@ -58,6 +58,41 @@ def test_bottleneck(folder, capsys):
     assert "I(X;Y)" in capsys.readouterr().out
 
 
+def test_half_a_bit_is_used_without_asking(folder, capsys):
+    """A function of two symbols has 0 or all bits; what a split symbol can have is in closed form."""
+    (folder / "fair.csv").write_text("0.5\n0.5\n")
+    for extra, kept in (([], 0.11), (["--exact"], 0.11), (["--function"], 0)):
+        assert run("couple", "fair.csv", "fair.csv", "--bottleneck", 0.5, "--json", *extra) == 0
+        captured = capsys.readouterr()
+        report = json.loads(captured.out)
+        assert ("--exact can" in captured.err) == (kept == 0)
+        if kept == 0:
+            assert report["information"] == 0
+            continue
+        assert report["rate"] == pytest.approx(0.5, abs=1e-9)
+        # P(T=1) = m with h(m) = 1/2, all of it from one symbol: I(X;T) = h(m) - h(2m) / 2.
+        m = 0.110027864438
+        assert report["encoder_information"] == pytest.approx(0.5 - entropy([2 * m, 1 - 2 * m]) / 2, abs=1e-6)
+        assert kept < report["encoder_information"] < 0.5
+        assert report["information"] > 0.01
+
+
+def test_no_encoder_is_left_out_that_keeps_more():
+    """The default is the best of both encoders and decoders, and never above what is possible."""
+    from bitfloor.entropy_models.coupling import bottleneck_coupling
+
+    rng, better = np.random.default_rng(3), set()
+    for _ in range(150):
+        p, q = rng.dirichlet(np.ones(rng.integers(2, 7))), rng.dirichlet(np.ones(rng.integers(2, 7)))
+        rate = rng.random() * 2
+        each = {name: bottleneck_coupling(p, q, rate, name, "best").information for name in ("greedy", "exact")}
+        best = bottleneck_coupling(p, q, rate, "best", "best").information
+        assert best == max(each.values())
+        assert 0 < best <= min(rate, entropy(p), entropy(q)) + 1e-9
+        better.add(max(each, key=each.get))
+    assert better == {"greedy", "exact"}
+
+
 @pytest.mark.parametrize(
     ("args", "status", "message"),
     [
@@ -65,6 +100,11 @@ def test_bottleneck(folder, capsys):
         (["p.csv", "none.csv"], 3, "cannot read none.csv"),
         (["p.csv", "counts.csv"], 2, "--counts takes any masses"),
         (["p.csv", "q.csv", "--bottleneck", "-1"], 2, "rate must be"),
+        (["p.csv", "q.csv", "--bottleneck", "nan"], 2, "finite"),
+        (["p.csv", "q.csv", "--bottleneck", "1e999"], 2, "finite"),
+        (["p.csv", "q.csv", "--function"], 2, "--function is for --bottleneck"),
+        (["table1", "--seed", "-1"], 2, "--seed"),
+        (["table1", "--simulations", "0"], 2, "--simulations"),
         (["p.csv", "q.csv", "--exact"], 2, "--exact is for --bottleneck"),
         (["p.csv", "q.csv", "p.csv", "--bottleneck", "1"], 2, "couples two laws"),
         (["p.csv", "q.csv", "--plot", "x.jpg"], 2, ".png"),

@@ -22,9 +22,9 @@ LAW = np.array([0.35, 0.2, 0.15, 0.1, 0.08, 0.06, 0.04, 0.02])
 
 # "the quick brown fox ..." at 2 bits, put out with the uniform law on a..z, seed 7
 GOLDEN = (
-    "8a42464c01046d6563624000013d0724d28f007a361d452aa9000ab04af0f9fbef068f67ecb6cc5d08c84812e86c3c08"
+    "8a42464c02046d6563624000013d0724d28f007a361d452aa9000ab04af0f9fbef068f67ecb6cc5d08c84812e86c3c08"
     "14a07342d5f5636fa7bd746e1e8ffd4fffffffffffffff6093b13b13b13b13b13b13b13b13b13b13b13b13b13b13b13b"
-    "13b13b13b13b13b13b13b13b13b14676db6db6db6db6d3e4fc2527176c27c6207c69b5cb35e21405a00a"
+    "13b13b13b13b13b13b13b13b13b14676db6db6db6db6d3e4fc2527176c27c6207c69b5cb35e2f0f56440"
 )
 GOLDEN_OUTPUT = "9cf0f29c25c66a24"
 
@@ -124,9 +124,7 @@ def test_measured_information_agrees_with_the_design(given):
         assert designed <= rate
         assert measured_information(source, CODEC.decode(data)) == pytest.approx(designed, abs=0.01)
         if given is None:
-            assert designed == pytest.approx(
-                CODEC.summary(data).rate
-            )  # nothing is lost behind the bottleneck
+            assert designed == pytest.approx(CODEC.summary(data).rate)  # nothing is lost behind the bottleneck
 
 
 def test_what_goes_in_comes_out():
@@ -172,6 +170,41 @@ def test_source_law_given_by_the_user():
 def test_bad_requests(source, options, message):
     with pytest.raises(UsageError, match=message):
         CODEC.encode(source, **options)
+
+
+@pytest.mark.parametrize("seed", [1.5, 1.0, "1", True, None, 2**32, np.float64(3), [1]])
+def test_seeds_are_whole_numbers_or_refused(seed):
+    data = CODEC.encode(b"abcabc", rate=1)
+    with pytest.raises(UsageError, match="seed must be"):
+        CODEC.encode(b"abcabc", rate=1, seed=seed)
+    if seed is not None:
+        with pytest.raises(UsageError, match="seed must be"):
+            CODEC.decode(data, seed=seed)
+    assert CODEC.encode(b"abcabc", rate=1, seed=np.int64(7)) == CODEC.encode(b"abcabc", rate=1, seed=7)
+
+
+@pytest.mark.parametrize("rate", [np.nan, np.inf, "1", 1j, True, -0.5, 10**400])
+def test_rates_are_finite_numbers_or_refused(rate):
+    with pytest.raises(UsageError, match="rate must be"):
+        CODEC.encode(b"abcabc", rate=rate)
+
+
+@pytest.mark.parametrize("source", [[[1, 2], [3]], [1, 2.5], "abc", None, [2**70], np.array([True])])
+def test_sources_that_are_no_symbols_are_one_error(source):
+    with pytest.raises(UsageError, match="the codec mecb"):
+        CODEC.encode(source, rate=1)
+
+
+def test_keeping_nothing_is_said(caplog, monkeypatch):
+    import logging
+
+    monkeypatch.setattr(logging.getLogger("bitfloor"), "propagate", True)
+    CODEC.encode(b"abababb", rate=0.5)
+    assert "nothing of the source is kept" in caplog.text
+    caplog.clear()
+    for source, rate in ((b"abababb", 1), (b"aaaa", 0.5), (b"abab", 0)):
+        CODEC.encode(source, rate=rate)
+    assert not caplog.text
 
 
 def philox(seed, count):

@@ -95,9 +95,9 @@ def test_edges_hold_the_optimum_a_grid_over_all_encoders_finds_no_better():
     row = np.array(levels) / steps  # every p(.|x) on the grid, (points, 3)
     noise = -np.sum(row * np.log2(np.where(row > 0, row, 1)), axis=1)  # H(T|X=x)
     for law in (PAPER, np.array([0.5, 0.3, 0.2]), np.array([0.45, 0.35, 0.2])):
-        label_law = (
-            law[0] * row[:, None, None] + law[1] * row[None, :, None] + law[2] * row[None, None, :]
-        ).reshape(-1, 3)
+        label_law = (law[0] * row[:, None, None] + law[1] * row[None, :, None] + law[2] * row[None, None, :]).reshape(
+            -1, 3
+        )
         rates = -np.sum(label_law * np.log2(np.where(label_law > 0, label_law, 1)), axis=1)
         kept = rates - np.add.outer(np.add.outer(law[0] * noise, law[1] * noise), law[2] * noise).ravel()
         for share in (0.3, 0.5, 0.7, 0.9):
@@ -204,9 +204,7 @@ def test_mecb_joint_law_and_information():
             assert found.information == pytest.approx(information(joint), abs=1e-9)
             through = found.encoder.information + found.decoder.mutual_information
             assert found.information >= through - found.rate - 1e-9
-            assert found.conditional_entropy == pytest.approx(
-                entropy(q) - found.decoder.mutual_information, abs=1e-9
-            )
+            assert found.conditional_entropy == pytest.approx(entropy(q) - found.decoder.mutual_information, abs=1e-9)
 
 
 def test_posterior_decoder_is_optimal_for_equal_laws():

@@ -41,10 +41,7 @@ def test_soft_policy_becomes_value_iteration_when_cold_and_uniform_without_a_fut
                 best[state] = BOARD.rewards[state]
                 continue
             best[state] = BOARD.rewards[state] + 0.95 * max(
-                sum(
-                    BOARD.transitions[state, a, s] * value[s]
-                    for s in np.flatnonzero(BOARD.transitions[state, a])
-                )
+                sum(BOARD.transitions[state, a, s] * value[s] for s in np.flatnonzero(BOARD.transitions[state, a]))
                 for a in range(4)
             )
         value = best
@@ -134,9 +131,7 @@ def test_ebim_beats_the_quantiser_as_in_the_replication():
 
 def chain_mdp():
     """Two states and a goal; action 1 usually moves on, action 0 usually stays."""
-    transitions = np.array(
-        [[[0.9, 0.1, 0], [0.1, 0.9, 0]], [[0, 0.9, 0.1], [0, 0.1, 0.9]], [[0, 0, 1.0], [0, 0, 1.0]]]
-    )
+    transitions = np.array([[[0.9, 0.1, 0], [0.1, 0.9, 0]], [[0, 0.9, 0.1], [0, 0.1, 0.9]], [[0, 0, 1.0], [0, 0, 1.0]]])
     return MDP(transitions, np.array([0.0, 0.0, 1.0]), np.array([False, False, True]), 0)
 
 
@@ -171,3 +166,80 @@ def test_what_is_no_mdp_is_refused(change, message):
         MDP(**{**parts, **change})
     with pytest.raises(UsageError, match="share"):
         CodingGame(good, np.full((3, 2), 0.5), np.full(2, 0.5), 1.5)
+
+
+@pytest.mark.parametrize("log_beta", [-500, -50, 20, 100, 500])
+def test_extreme_temperatures_give_laws(log_beta):
+    """Cold: a best action at every place; hot: the policy of a player that only wants to stay random."""
+    policy = soft_policy(BOARD, log_beta, iterations=200)
+    np.testing.assert_allclose(policy.sum(axis=1), 1)
+    free = ~BOARD.terminal
+    if log_beta < 0:  # equal actions share
+        best = policy[free] > 1e-6
+        np.testing.assert_allclose(policy[free], best / best.sum(axis=1, keepdims=True), atol=1e-3)
+    else:
+        np.testing.assert_allclose(policy, soft_policy(BOARD, 15, iterations=200), atol=1e-4)
+
+
+@pytest.mark.parametrize("log_beta", [1000, -1000, np.inf, np.nan, "hot", None])
+def test_temperatures_that_no_float_holds_are_refused(log_beta):
+    with pytest.raises(UsageError, match="log beta must"):
+        soft_policy(BOARD, log_beta)
+
+
+def test_rewards_beyond_the_range_of_a_float_are_refused():
+    mdp = MDP(chain_mdp().transitions, np.array([1.7e308, 1.7e308, 0]), chain_mdp().terminal, 0)
+    with pytest.raises(UsageError, match="too extreme for rewards"):
+        soft_policy(mdp, -5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--log-beta", "1000"],
+        ["--log-beta", "-1e9"],
+        ["--log-beta", "nan"],
+        ["--rate", "nan"],
+        ["--rate", "1.5"],
+        ["--discount", "nan"],
+        ["--discount", "1"],
+        ["--discount", "-0.1"],
+        ["--seed", "-1"],
+        ["--seed", "1.5"],
+        ["--episodes", "0"],
+        ["--messages", "0"],
+        ["--max-steps", "-3"],
+    ],
+)
+def test_numbers_that_make_no_game_are_one_line(options, capsys):
+    from bitfloor.tools.cli import main
+
+    assert main(["couple", "game", "--episodes", "1", "--messages", "2", *options]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "unexpected" not in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"seed": 1.5}, {"seed": -1}, {"episodes": 2.5}, {"messages": True}])
+def test_settings_are_whole_numbers(wrong):
+    with pytest.raises(UsageError, match="must be"):
+        Setting(BOARD, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start": 1.5}, "start must be an integer"),
+        ({"start": [0, 1]}, "one state"),
+        ({"start": -1}, "start must be in"),
+        ({"terminal": [0.5, 0, 1]}, "true or false"),
+        ({"rewards": [1j, 0, 1]}, "real numbers"),
+        ({"transitions": np.full((3, 2, 3), np.nan)}, "finite"),
+    ],
+)
+def test_game_files_are_taken_as_they_are_or_refused(tmp_path, change, message):
+    mdp = chain_mdp()
+    parts = {"transitions": mdp.transitions, "rewards": mdp.rewards, "terminal": mdp.terminal, "start": 0}
+    np.savez(tmp_path / "game.npz", **{**parts, **change})
+    with pytest.raises(UsageError, match=message):
+        read_mdp(tmp_path / "game.npz")

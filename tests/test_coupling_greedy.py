@@ -23,9 +23,9 @@ from bitfloor.errors import UsageError
 
 def random_law(rng, size):
     """Laws of several tempers: flat, exponential, heavy-tailed, with zeros."""
-    masses = [rng.random, lambda n: rng.exponential(size=n), lambda n: rng.exponential(size=n) ** 6][
-        rng.integers(3)
-    ](size)
+    masses = [rng.random, lambda n: rng.exponential(size=n), lambda n: rng.exponential(size=n) ** 6][rng.integers(3)](
+        size
+    )
     if size > 1 and rng.random() < 0.3:
         masses[rng.integers(size)] = 0.0
     return masses / masses.sum()
@@ -97,9 +97,7 @@ def test_many_marginals_agree_with_two_and_keep_their_guarantee():
         assert greedy_coupling(p, q, [1.0]).entropy == pytest.approx(greedy_coupling(p, q).entropy, abs=1e-12)
         three = greedy_coupling(p, q, r)
         assert profile_bound(p, q, r) - 1e-9 <= three.entropy <= profile_bound(p, q, r) + 1.23
-        assert three.mutual_information == pytest.approx(
-            entropy(p) + entropy(q) + entropy(r) - three.entropy, abs=1e-9
-        )
+        assert three.mutual_information == pytest.approx(entropy(p) + entropy(q) + entropy(r) - three.entropy, abs=1e-9)
 
 
 def test_hand_worked_example():
@@ -200,9 +198,7 @@ def test_coupling_is_a_vertex_of_the_transport_polytope():
     equations = np.zeros((12, len(found.mass)))
     for cell, (i, j) in enumerate(found.index):
         equations[i, cell] = equations[5 + j, cell] = 1
-    solved = linprog(
-        rng.normal(size=len(found.mass)), A_eq=equations, b_eq=np.concatenate([p, q]), bounds=(0, 1)
-    )
+    solved = linprog(rng.normal(size=len(found.mass)), A_eq=equations, b_eq=np.concatenate([p, q]), bounds=(0, 1))
     np.testing.assert_allclose(solved.x, found.mass, atol=1e-9)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...errors import UsageError
+from .checks import check_integer, check_number
 from .laws import Floats, Ints, as_law, entropy, entropy_terms, merge_loss
 
 RATE_TOLERANCE = 1e-12
@@ -73,10 +74,8 @@ class Encoder:
 
 
 def check_rate(rate: float) -> float:
-    """Return the rate, or raise `UsageError` when it is negative or not a number."""
-    if not (isinstance(rate, int | float | np.floating | np.integer) and rate >= 0):
-        raise UsageError(f"the rate must be a number of bits, zero or more, not {rate!r}")
-    return float(rate)
+    """Return the rate in bits; raises `UsageError` when it is negative, infinite or no number."""
+    return check_number(rate, "the rate", low=0)
 
 
 def encoder_of(law: Floats, labels: Ints) -> Encoder:
@@ -148,5 +147,6 @@ def uniform_quantiser(size: int, rate: float) -> Ints:
 
     H(T) <= log2(floor(2^rate)) <= rate whatever the law.
     """
+    size, rate = check_integer(size, "the number of symbols", 1, 1 << 32), check_rate(rate)
     cells = size if rate >= math.log2(size) else max(1, math.floor(2**rate + 1e-9))
     return np.arange(size) // math.ceil(size / cells)

@@ -1,38 +1,39 @@
 """Factored iterative minimum-entropy coupling (FIMEC): blocks of bits hidden in samples of a source.
 
-    blocks  v1 v2 v3 ...       belief of each block: uniform at first
-       |  take the least certain block
+    blocks  v1 v2 v3 ...       one after the other; the belief of a block is uniform at first
+       |
        v
-    belief of that block  --greedy coupling--  law of the next symbol
+    belief of the block  --greedy coupling--  law of the next symbol
        |  sender: draw the symbol given the block's value      receiver: see the symbol
        v
-    belief <- law of the block given the symbol, on both sides
+    belief <- law of the block given the symbol, on both sides; the next block when it is certain enough
 
 (Sokota et al., ICML 2022; Schroeder de Witt et al., ICLR 2023.) Because each coupling has the source's law
 as its marginal, the symbols are distributed exactly as samples of the source when the blocks are uniform,
 which encrypted bits are: no test can tell them apart.
 
 Sender and receiver must agree to the last bit, so beliefs and laws are integers of one total and only integer
-operations decide anything. The papers take the block of highest Shannon entropy; here it is the one whose
-likeliest value is least likely (the highest min-entropy), which needs no logarithm.
+operations decide anything. The papers always send a symbol of the least certain block. Each block needs the
+same symbols that way, only their order differs; block after block, one belief is alive at a time, the time
+grows with the message and not with its square, and a reader knows the first blocks before the last ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import random
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from ...errors import CorruptStreamError, UsageError
-from .greedy import pair_off, sorted_support
-from .laws import Ints
+from .block_cells import TOTAL, BlockCells, Masses, law_keys
+from .checks import check_integer
+from .laws import Ints, entropy
 
-TOTAL = 1 << 40
-"""What beliefs and source laws sum to."""
 CACHED_NUMBERS = 1 << 21
 """How many masses a cache of laws or couplings may hold, a few tens of megabytes."""
-Masses = tuple[list[int], list[int]]
-"""Positive masses in falling order, equal ones by symbol, and their symbols."""
+Watch = Callable[[Iterable[int]], Iterable[int]]
 
 
 class Source(Protocol):
@@ -49,6 +50,10 @@ class Source(Protocol):
         """Law of the next symbol, integers (alphabet,) that sum to `TOTAL`."""
 
 
+class CoverEndsError(CorruptStreamError):
+    """The symbols end before the blocks do."""
+
+
 @dataclass(frozen=True)
 class Revealed:
     """What the receiver reads: the blocks' values, where in the symbols they end, the risk of an error."""
@@ -61,135 +66,102 @@ class Revealed:
 class Fimec:
     """Hides and reveals blocks of `bits` bits in the symbols of `source`.
 
-    A message ends when the probability that any of its blocks is read wrongly is at most about `risk`; both
-    sides see that from their beliefs.
+    A block ends when the probability that it is read wrongly is its share of `risk`, so that the whole
+    message is read wrongly with a probability of about `risk` at most; both sides see that from the belief.
     """
 
     def __init__(self, source: Source, bits: int = 8, risk: float = 1e-9) -> None:
         """`bits` is 1..16; larger blocks waste less of the source's entropy and take longer."""
-        if not 1 <= bits <= 16:
-            raise ValueError(f"blocks of {bits} bits: 1 to 16 are possible")
+        bits = check_integer(bits, "the number of bits in a block", 1, 16)
         if not 2.0**-30 <= risk < 0.5:
             raise ValueError(f"a risk of {risk} is not in 2^-30..0.5")
         self.source, self.bits, self.risk = source, bits, risk
         size = 1 << bits
         self._fresh: Masses = ([TOTAL // size] * size, list(range(size)))
-        self._laws: dict[Hashable, Masses] = {}
-        self._law_limit = max(64, CACHED_NUMBERS // source.alphabet)
-        self._first_limit = max(16, CACHED_NUMBERS // (source.alphabet + size))
-        self._first: dict[Hashable, _Cells] = {}
+        self._law = lru_cache(max(64, CACHED_NUMBERS // source.alphabet))(self._keys)
+        self._first = lru_cache(max(16, CACHED_NUMBERS // (source.alphabet + size)))(self._couple_fresh)
 
-    def hide(self, values: Sequence[int], history: list[int], draw: Callable[[int], int]) -> float:
+    def hide(
+        self,
+        values: Sequence[int],
+        history: list[int],
+        draw: Callable[[int], int],
+        limit: int | None = None,
+        watch: Watch = lambda blocks: blocks,
+    ) -> float:
         """Append symbols that carry `values` to `history`; returns the receiver's probability of error.
 
-        `draw(n)` gives a uniform integer of 0..n-1, secret where secrecy matters (`secrets.randbelow`). In
-        the rare case that the receiver's most likely reading of these very symbols is wrong, 1.0 is returned.
-        Raises `UsageError` where the source carries less than about 1/400 bit a symbol.
+        `draw(n)` gives a uniform integer of 0..n-1, secret where secrecy matters (`secrets.randbelow`);
+        `watch` wraps the run over the blocks, for a progress bar. In the rare case that the receiver's most
+        likely reading of these very symbols is wrong, 1.0 is returned.
+        Raises `UsageError` when `history` grows beyond `limit` symbols.
         """
-        session = _Session(self, len(values))
-        limit = len(history) + 10_000 + 400 * self.bits * len(values)
-        while (block := session.least_certain()) is not None:
-            cells = self._couple(session.beliefs[block], self.source.state(history))
-            symbol = cells.draw(values[block], draw)
-            history.append(symbol)
-            session.observe(block, cells, symbol)
-            if len(history) > limit:
-                raise UsageError(
-                    "the source is too predictable to carry a message: take a longer, richer text"
-                )
-        return session.error_probability if session.likeliest() == list(values) else 1.0
+        enough, right, misread = self._enough(len(values)), 1.0, False
+        for value in watch(values):
+            belief = self._fresh
+            while belief[0][0] < enough:
+                cells = self._couple(belief, self.source.state(history))
+                symbol = cells.draw(value, draw)
+                history.append(symbol)
+                belief = cells.given(symbol)
+                if limit is not None and len(history) > limit:
+                    raise UsageError(
+                        f"the message does not fit {limit:,} symbols: the source is too predictable to carry it"
+                    )
+            right *= belief[0][0] / TOTAL
+            misread |= belief[1][0] != value
+        return 1.0 if misread else max(0.0, 1.0 - right)
 
-    def reveal(self, count: int, symbols: Sequence[int], start: int = 0) -> Revealed:
+    def reveal(
+        self, count: int, symbols: Sequence[int], start: int = 0, watch: Watch = lambda blocks: blocks
+    ) -> Revealed:
         """Read `count` blocks from `symbols[start:]`; `symbols[:start]` is the history.
 
-        Raises `CorruptStreamError` where the symbols end first or hold one that the coupling rules out.
+        Symbols after the message are not looked at. Raises `CorruptStreamError` where the symbols end first,
+        or hold one that the source does not have (any negative number) or the coupling rules out.
         """
-        session, position = _Session(self, count), start
+        enough, right, position = self._enough(count), 1.0, start
         history = list(symbols[:start])
-        while (block := session.least_certain()) is not None:
-            if position >= len(symbols):
-                raise CorruptStreamError("the cover ends before the message does")
-            cells = self._couple(session.beliefs[block], self.source.state(history))
-            session.observe(block, cells, symbols[position])
-            history.append(symbols[position])
-            position += 1
-        return Revealed(session.likeliest(), position, session.error_probability)
+        values = []
+        for _ in watch(range(count)):
+            belief = self._fresh
+            while belief[0][0] < enough:
+                if position >= len(symbols):
+                    raise CoverEndsError("the cover ends before the message does")
+                cells = self._couple(belief, self.source.state(history))
+                belief = cells.given(symbols[position])
+                history.append(symbols[position])
+                position += 1
+            right *= belief[0][0] / TOTAL
+            values.append(belief[1][0])
+        return Revealed(values, position, max(0.0, 1.0 - right))
 
-    def _couple(self, belief: Masses, state: Hashable) -> _Cells:
-        if belief is not self._fresh:
-            return _Cells(belief, self._law(state))
-        # Every block starts from the same belief, and its first coupling is by far the largest.
-        if state not in self._first:
-            if len(self._first) >= self._first_limit:
-                self._first.clear()
-            self._first[state] = _Cells(belief, self._law(state))
-        return self._first[state]
+    def _enough(self, count: int) -> int:
+        """The certainty at which a block ends: each of `count` may keep its share of the risk."""
+        return TOTAL - int(TOTAL * self.risk) // max(1, count)
 
-    def _law(self, state: Hashable) -> Masses:
-        if state not in self._laws:
-            if len(self._laws) >= self._law_limit:
-                self._laws.clear()
-            self._laws[state] = sorted_support(self.source.masses(state))
-        return self._laws[state]
+    def _couple(self, belief: Masses, state: Hashable) -> BlockCells:
+        if belief is self._fresh:
+            return self._first(state)  # every block starts from the same belief
+        return BlockCells(belief, self._law(state))
 
+    def _keys(self, state: Hashable) -> list[int]:
+        return law_keys(self.source.masses(state))
 
-class _Cells:
-    """The greedy coupling of one block's belief with one law, as three lists of cells."""
-
-    def __init__(self, belief: Masses, law: Masses) -> None:
-        self._values, self._symbols, self._masses, _, _ = pair_off(*belief, *law)
-
-    def draw(self, value: int, draw: Callable[[int], int]) -> int:
-        """A symbol given the block's value."""
-        own = [k for k, v in enumerate(self._values) if v == value]
-        if len(own) == 1:
-            return self._symbols[own[0]]
-        point = draw(sum(self._masses[k] for k in own))
-        for k in own:
-            if point < self._masses[k]:
-                return self._symbols[k]
-            point -= self._masses[k]
-        raise ValueError("draw(n) must return an integer of 0..n-1")
-
-    def given(self, symbol: int) -> Masses:
-        """The law of the block given the symbol, brought to `TOTAL`; rounding errors go to the likeliest."""
-        own = [(self._masses[k], self._values[k]) for k, s in enumerate(self._symbols) if s == symbol]
-        if not own:
-            raise CorruptStreamError(f"the source never gives symbol {symbol} at this place")
-        total = sum(mass for mass, _ in own)
-        own = [(max(1, mass * TOTAL // total), value) for mass, value in own]
-        own.sort(key=lambda cell: (-cell[0], cell[1]))
-        own[0] = (own[0][0] + TOTAL - sum(mass for mass, _ in own), own[0][1])
-        return [mass for mass, _ in own], [value for _, value in own]
+    def _couple_fresh(self, state: Hashable) -> BlockCells:
+        return BlockCells(self._fresh, self._law(state))
 
 
-class _Session:
-    """The beliefs of all blocks, the same on both sides."""
+def draw_symbol(source: Source, history: Sequence[int], draw: Callable[[int], int]) -> int:
+    """The next symbol after `history`, drawn from the source; `draw(n)` gives a uniform integer of 0..n-1."""
+    ends = source.masses(source.state(history)).cumsum()
+    return int(ends.searchsorted(draw(TOTAL), side="right"))
 
-    def __init__(self, coder: Fimec, count: int) -> None:
-        self.beliefs: list[Masses] = [coder._fresh] * count
-        self._peaks = [coder._fresh[0][0]] * count
-        # Every block may keep its share of the risk.
-        self._enough = TOTAL - int(TOTAL * coder.risk) // max(1, count)
 
-    def least_certain(self) -> int | None:
-        """The block to send next, None when all are certain enough; the first among equals."""
-        if not self._peaks:
-            return None
-        lowest = min(self._peaks)
-        return None if lowest >= self._enough else self._peaks.index(lowest)
-
-    def observe(self, block: int, cells: _Cells, symbol: int) -> None:
-        self.beliefs[block] = cells.given(symbol)
-        self._peaks[block] = self.beliefs[block][0][0]
-
-    def likeliest(self) -> list[int]:
-        return [values[0] for _, values in self.beliefs]
-
-    @property
-    def error_probability(self) -> float:
-        """Probability that some block's likeliest value is not the one sent."""
-        right = 1.0
-        for peak in self._peaks:
-            right *= peak / TOTAL
-        return max(0.0, 1.0 - right)
+def information(source: Source, draws: int = 2000) -> float:
+    """Bits that a symbol of the source carries on average, measured along `draws` symbols drawn from it."""
+    rng, history, bits = random.Random(1), list[int](), 0.0
+    for _ in range(draws):
+        bits += entropy(source.masses(source.state(history)) / TOTAL)
+        history.append(draw_symbol(source, history, rng.randrange))
+    return bits / draws

@@ -26,8 +26,11 @@ def as_law(values: ArrayLike, name: str = "the law", normalise: bool = False) ->
     Raises `UsageError` for an empty, multi-dimensional, negative, non-finite or unnormalised law.
     """
     try:
-        law = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":  # text, dates and complex numbers would be converted without a word
+            raise TypeError(f"it holds {given.dtype}")
+        law = given.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{name} is not a list of numbers ({error})") from None
     if law.ndim != 1 or law.size == 0:
         raise UsageError(f"{name} must be a non-empty one-dimensional list, not of shape {law.shape}")
@@ -35,15 +38,14 @@ def as_law(values: ArrayLike, name: str = "the law", normalise: bool = False) ->
         raise UsageError(f"{name} holds a value that is no number (entry {int(np.isfinite(law).argmin())})")
     if law.min() < 0:
         raise UsageError(f"{name} holds a negative mass, {law.min():g} (entry {int(law.argmin())})")
-    total = math.fsum(law)
-    if total <= 0:
+    peak = float(law.max())
+    if peak == 0:
         raise UsageError(f"{name} has no mass at all")
-    if not normalise and abs(total - 1) > NORMALISATION_TOLERANCE:
-        raise UsageError(f"{name} sums to {total:.9g} instead of 1; divide it by its sum first")
-    if not normalise:
-        return law / total
-    scaled = law / law.max()  # so that masses of 1e-300 in all do not vanish in the division
-    return scaled / math.fsum(scaled)
+    scaled = law / peak  # so that neither 1e308 twice nor 1e-300 in all leave the range of a float
+    total = math.fsum(scaled)
+    if not normalise and abs(total * peak - 1) > NORMALISATION_TOLERANCE:
+        raise UsageError(f"{name} sums to {total * peak:.9g} instead of 1; divide it by its sum first")
+    return scaled / total if normalise else law / math.fsum(law)
 
 
 def entropy(masses: ArrayLike) -> float:

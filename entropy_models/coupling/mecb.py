@@ -23,7 +23,7 @@ from .ebim_exact import exact_ebim
 from .greedy import DENSE_LIMIT, Coupling, greedy_coupling
 from .laws import Floats, as_law, entropy, entropy_terms
 
-EncoderMethod = Literal["greedy", "exact"]
+EncoderMethod = Literal["greedy", "exact", "best"]
 DecoderMethod = Literal["greedy", "posterior", "best"]
 
 
@@ -108,19 +108,24 @@ def bottleneck_coupling(
     """Couple two laws through a bottleneck of `rate` bits.
 
     `encoder`: "greedy" is Algorithm 1 (a function, H(T) a little under the rate), "exact" uses the whole
-    rate.
+    rate, "best" takes the one with more information in the end.
     `decoder`: "greedy" is the paper's; "posterior" needs equal laws; "best" takes the better of the two where
     both apply. Raises `UsageError` for what is no law, a negative rate, or "posterior" with different laws.
     """
     source, output = as_law(source, "the source law"), as_law(output, "the output law")
-    found = greedy_ebim(source, rate) if encoder == "greedy" else exact_ebim(source, rate)
+    encoders = []
+    if encoder != "greedy":
+        encoders.append(exact_ebim(source, rate))
+    if encoder != "exact":
+        encoders.append(greedy_ebim(source, rate))
     same = len(source) == len(output) and bool(np.allclose(source, output, rtol=1e-12, atol=0))
     if decoder == "posterior" and not same:
         raise UsageError("the posterior decoder needs an output law equal to the source law")
     choices = []
-    if decoder != "posterior":
-        label_law = found.label_law / found.label_law.sum()
-        choices.append(BottleneckCoupling(found, greedy_coupling(label_law, output)))
-    if decoder != "greedy" and same:
-        choices.append(BottleneckCoupling(found, posterior_decoder(found)))
+    for found in encoders:
+        if decoder != "posterior":
+            label_law = found.label_law / found.label_law.sum()
+            choices.append(BottleneckCoupling(found, greedy_coupling(label_law, output)))
+        if decoder != "greedy" and same:
+            choices.append(BottleneckCoupling(found, posterior_decoder(found)))
     return max(choices, key=lambda choice: choice.information)

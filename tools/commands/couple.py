@@ -14,6 +14,8 @@ from ..console import common_options, note
 from ..groups import DefaultGroup
 from ..options import PATH, SEED, STREAM, Number
 
+UNUSED_BITS = 0.01
+"""How much of the rate a function may leave unused before the command says so."""
 SUBCOMMANDS = {
     "laws": "Couple laws from files (what `couple P.csv Q.csv` does).",
     "hide": "Hide a message in text that looks like another text.",
@@ -58,7 +60,11 @@ def command() -> None:
 @click.command()
 @click.argument("files", metavar="P Q...", nargs=-1, required=True, type=STREAM)
 @click.option("--bottleneck", type=Number(), metavar="R", help="Couple through a T of at most R bits.")
-@click.option("--exact", is_flag=True, help="With --bottleneck: split a symbol to use the whole rate.")
+@click.option(
+    "--exact/--function",
+    default=None,
+    help="With --bottleneck: split a symbol to use the whole rate, or not at all. [the better of the two]",
+)
 @click.option("--counts", is_flag=True, help="The files hold masses of any sum.")
 @click.option("--all", "every", is_flag=True, help="Print every cell.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -69,14 +75,14 @@ def laws(
     *,
     files: tuple[Path, ...],
     bottleneck: float | None,
-    exact: bool,
+    exact: bool | None,
     counts: bool,
     every: bool,
     as_json: bool,
     plot: Path | None,
     force: bool,
 ) -> None:
-    """Couple two or more laws: files with a number a line, CSV (last column) or .npy."""
+    """Couple two or more laws: files with a number a line, CSV (last column), JSON or .npy."""
     from ..coupling import report as reports
     from ..coupling.law_files import read_law
 
@@ -84,8 +90,8 @@ def laws(
         raise UsageError("a coupling needs at least two laws: name two files")
     if bottleneck is not None and len(files) != 2:
         raise UsageError(f"--bottleneck couples two laws, not {len(files)}")
-    if exact and bottleneck is None:
-        raise UsageError("--exact is for --bottleneck")
+    if exact is not None and bottleneck is None:
+        raise UsageError(f"{'--exact' if exact else '--function'} is for --bottleneck")
     if plot is not None:
         from ..coupling.plots import check_plot
 
@@ -105,10 +111,12 @@ def laws(
         from ...entropy_models.coupling import bottleneck_coupling
         from ...entropy_models.coupling.mecb import EncoderMethod
 
-        method: EncoderMethod = "exact" if exact else "greedy"
+        method: EncoderMethod = "best" if exact is None else "exact" if exact else "greedy"
         found = bottleneck_coupling(given[0], given[1], bottleneck, method, "best")
         report = reports.bottleneck_report(given, bottleneck, found)
         text = reports.bottleneck_text(report, names, every)
+        if exact is False and found.rate < min(bottleneck, report["source_entropy"]) - UNUSED_BITS:
+            note(f"H(T) is {found.rate:.3f} of {bottleneck:g} bits: a function can have no more here, --exact can")
     click.echo(json.dumps(report) if as_json else text)
     if plot is not None:
         from ..coupling import plots

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +11,7 @@ import click
 
 from ...codecs.files import check_output, read_bytes, write_bytes
 from ...errors import UsageError
-from ..console import common_options, is_terminal, note
+from ..console import QUIET, common_options, is_terminal, note, setting
 from ..options import STREAM
 
 if TYPE_CHECKING:
@@ -56,13 +56,17 @@ def hide(
 
     Who has the same text, order and key can read it; without the key no test tells the cover from other
     text of the same model. It is as good a disguise as the model is a model of what people expect to see.
+    The model knows the plain form of the text: one space for white space of any kind, ASCII quotes and dashes,
+    no markup. So a cover survives trimming, other line ends, wrapping, quoting, and words around it.
     """
+    from ..coupling.plain_text import in_paragraphs
+
     check_output(out, force)
-    secret = read_bytes(message)
+    secret = read_bytes(message, empty=True)  # an empty message is one too
     source, hider = _set_up(text, key_file, order, int(block_bits))
-    hidden = hider.hide(secret)
-    ending = source.ending(hidden.symbols)
-    write_bytes(source.text([*hidden.symbols, *ending]).encode("utf-8"), out, force)
+    hidden = hider.hide(secret, watch=_progress)
+    cover = source.text([*hidden.symbols, *source.ending(hidden.symbols)])
+    write_bytes((in_paragraphs(cover) + "\n").encode("utf-8"), out, force)
     note(
         f"{len(secret):,} bytes hidden in {hidden.carrying:,} characters "
         f"({8 * len(secret) / hidden.carrying:.2f} bit of message each); "
@@ -77,18 +81,30 @@ def hide(
 def reveal(
     *, cover: Path, text: Path, key_file: Path | None, order: int, block_bits: str, force: bool, out: Path
 ) -> None:
-    """Read the message that is hidden in the file COVER ("-" is standard input)."""
+    """Read the message that is hidden in the file COVER ("-" is standard input).
+
+    Words before it and anything after it do not matter.
+    """
     from ..coupling.text_source import read_text
 
     check_output(out, force)
-    symbols_text = read_text(cover)
+    cover_text = read_text(cover)
     source, hider = _set_up(text, key_file, order, int(block_bits))
-    found = hider.reveal(source.symbols(symbols_text))
+    symbols = source.symbols(cover_text)
+    found = hider.reveal(symbols, source.starts(symbols), _progress)
     write_bytes(found.message, out, force)
+    before = f", after {found.start:,} others" if found.start else ""
     note(
-        f"{len(found.message):,} bytes found in {found.carrying:,} characters; "
+        f"{len(found.message):,} bytes found in {found.carrying:,} characters{before}; "
         f"probability of an error {_bound(found.error_probability)}"
     )
+
+
+def _progress(blocks: Iterable[int]) -> Iterable[int]:
+    from tqdm import tqdm
+
+    quiet = setting(click.get_current_context(silent=True), QUIET) or not is_terminal(sys.stderr)
+    return tqdm(blocks, unit="block", disable=quiet, leave=False)
 
 
 def _set_up(text: Path, key_file: Path | None, order: int, bits: int) -> tuple[TextSource, Hider]:
@@ -98,10 +114,8 @@ def _set_up(text: Path, key_file: Path | None, order: int, bits: int) -> tuple[T
 
     if key_file is None and not is_terminal(sys.stdin):
         raise UsageError("there is no terminal to ask for the key: name a file with --key-file")
-    if key_file is None:
-        key = click.prompt("key", hide_input=True, err=True).encode("utf-8")
-    else:
-        key = read_bytes(key_file).strip()
+    key = read_bytes(key_file) if key_file else click.prompt("key", hide_input=True, err=True).encode("utf-8")
+    key = key.removeprefix(b"\xef\xbb\xbf").strip()  # what editors add is no part of a key
     if not key:
         raise UsageError("the key is empty")
     source = TextSource.from_file(text, order)

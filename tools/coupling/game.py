@@ -18,10 +18,10 @@ from typing import Literal
 
 import numpy as np
 
+from ...entropy_models.coupling.checks import check_number
 from ...entropy_models.coupling.ebim import greedy_labels, uniform_quantiser
 from ...entropy_models.coupling.greedy import pair_off, sorted_support
 from ...entropy_models.coupling.laws import Floats, Ints, entropy
-from ...errors import UsageError
 from .mdp import MDP
 
 EncoderName = Literal["ebim", "quantiser"]
@@ -57,8 +57,7 @@ class CodingGame:
         self, mdp: MDP, policy: Floats, prior: Floats, rate: float, encoder: EncoderName = "ebim"
     ) -> None:
         """`policy` has shape (S, A), `prior` (messages,). Raises `UsageError` for a rate outside 0..1."""
-        if not 0 <= rate <= 1:
-            raise UsageError(f"the rate is a share of the message's entropy, 0 to 1, not {rate}")
+        rate = check_number(rate, "the rate, a share of the message's entropy,", 0, 1)
         self.mdp, self.policy, self.prior = mdp, policy, prior
         self.bits = rate * entropy(prior)
         self.encoder = encoder

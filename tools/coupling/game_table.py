@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ...entropy_models.coupling.checks import check_integer
 from ...entropy_models.coupling.laws import Floats
-from ...errors import UsageError
 from .game import CodingGame, EncoderName, Episode
 from .mdp import MDP, soft_policy
 
@@ -28,8 +28,13 @@ class Setting:
 
     def __post_init__(self) -> None:
         """Raise `UsageError` for numbers that make no game."""
-        if min(self.messages, self.episodes, self.max_steps) < 1:
-            raise UsageError("messages, episodes and steps must be at least 1")
+        for name, low, high in (
+            ("messages", 1, 1 << 16),
+            ("episodes", 1, 1 << 32),
+            ("max_steps", 1, 1 << 32),
+            ("seed", 0, (1 << 64) - 1),
+        ):
+            check_integer(getattr(self, name), name.replace("_", " "), low, high)
 
     @property
     def prior(self) -> Floats:

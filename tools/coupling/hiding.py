@@ -5,8 +5,9 @@
 
 The nonce is random; length, message and tags are XORed with SHAKE-256 of key and nonce, so that all blocks
 are uniform to whoever lacks the key. The first tag authenticates the length before it is believed, the
-second all of it (HMAC-SHA-256, cut). Keys come from a passphrase and the model by scrypt, so that another
-text is another key.
+second all of it (HMAC-SHA-256, cut): so the message knows its own end, and what
+follows it does not matter. Keys come from a passphrase and the model by scrypt, so that another text is
+another key.
 """
 
 from __future__ import annotations
@@ -14,19 +15,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from ...entropy_models.coupling.fimec import Fimec
+import numpy as np
+
+from ...entropy_models.coupling.fimec import CoverEndsError, Fimec, Revealed, Watch, information
 from ...errors import CorruptStreamError, UsageError
 
 NONCE, LENGTH, SHORT_TAG, TAG = 8, 4, 4, 8
 HEAD = NONCE + LENGTH + SHORT_TAG
 MAX_MESSAGE = 1 << 20
+MAX_COVER = 1 << 23
+"""Symbols of a cover at most: some ten minutes of work."""
+TOO_PREDICTABLE = 1 / 400
+"""Bits a symbol below which a source is refused."""
+EFFICIENCY = 0.7
+"""The share of the source's information that the couplings use at least: 0.76 to 0.81 were measured."""
 _WRONG = (
     "no message of this key is in the cover: the key, the model's text or its order is another, "
     "or the cover was changed"
 )
+_FORMAT = b"bitfloor couple hide 2"
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,10 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Found:
-    """A message read from a cover, where it ended there, and the probability that it was read wrongly."""
+    """A message read from a cover: where it began, the symbols that carry it, the probability of an error."""
 
     message: bytes
+    start: int
     carrying: int
     error_probability: float
 
@@ -60,44 +72,107 @@ class Hider:
         if 16 % coder.bits:
             raise ValueError(f"blocks of {coder.bits} bits do not fill bytes")
         self._coder = coder
-        salt = b"bitfloor couple hide 1" + model_digest + bytes([coder.bits])
+        salt = _FORMAT + model_digest + bytes([coder.bits])
         key = hashlib.scrypt(passphrase, salt=salt, n=1 << 14, r=8, p=1, dklen=64)
         self._cipher_key, self._tag_key = key[:32], key[32:]
 
+    @cached_property
+    def information(self) -> float:
+        """Bits that a symbol of the source carries on average."""
+        return information(self._coder.source)
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of the longest message: what fits a cover, and 1 MiB at most.
+
+        Raises `UsageError` where the source carries next to nothing.
+        """
+        if self.information < TOO_PREDICTABLE:
+            raise UsageError(
+                f"the source is too predictable to hide a message in ({self.information:.2g} bit a symbol): "
+                "take a longer, richer text"
+            )
+        fits = int(EFFICIENCY * self.information * MAX_COVER / 8) - HEAD - TAG
+        return max(0, min(fits, MAX_MESSAGE))
+
     def hide(
-        self, message: bytes, draw: Callable[[int], int] = secrets.randbelow, attempts: int = 4
+        self,
+        message: bytes,
+        draw: Callable[[int], int] = secrets.randbelow,
+        attempts: int = 4,
+        watch: Watch = lambda blocks: blocks,
     ) -> Hidden:
-        """Return a cover that carries `message` (at most 1 MiB).
+        """Return a cover that carries `message` (0 bytes to 1 MiB); `watch` wraps the run over its blocks.
 
         The sender knows what the receiver will read and draws another cover in the rare case that it is
-        wrong.
+        wrong. Raises `UsageError` for a message that is too long or a source that carries too little.
         """
-        if len(message) > MAX_MESSAGE:
-            raise UsageError(f"the message has {len(message):,} bytes; at most {MAX_MESSAGE:,} can be hidden")
+        if len(message) > self.capacity:
+            raise UsageError(
+                f"the message has {len(message):,} bytes; at most {self.capacity:,} can be hidden "
+                f"(the source carries {self.information:.2g} bit a symbol)"
+            )
         for _ in range(attempts):
             head, body = self._frame(message, draw(1 << 8 * NONCE).to_bytes(NONCE, "big"))
             symbols: list[int] = []
-            risks = [self._coder.hide(self._blocks(part), symbols, draw) for part in (head, body)]
+            risks = [
+                self._coder.hide(self._blocks(head), symbols, draw, MAX_COVER),
+                self._coder.hide(self._blocks(body), symbols, draw, MAX_COVER, watch),
+            ]
             if max(risks) < 1:
                 return Hidden(symbols, len(symbols), _either(risks))
         raise UsageError("the source carries too little information for this message")
 
-    def reveal(self, symbols: Sequence[int]) -> Found:
-        """Return the message in a cover; raises `CorruptStreamError` where there is none of this key."""
-        per_byte = 8 / self._coder.bits
-        head = self._coder.reveal(int(HEAD * per_byte), symbols)
-        nonce, sealed = self._bytes(head.values)[:NONCE], self._bytes(head.values)[NONCE:]
+    def reveal(
+        self,
+        symbols: Sequence[int],
+        starts: Iterable[int] = (0,),
+        watch: Watch = lambda blocks: blocks,
+    ) -> Found:
+        """Return the message in a cover, which begins at one of `starts`; what follows it is not looked at.
+
+        Raises `CorruptStreamError` where there is no message of this key or its cover was cut or changed.
+        """
+        ended: CoverEndsError | None = None
+        for start in starts:
+            try:
+                cover = symbols[start:]  # the model knows nothing of what stands before
+                head = self._coder.reveal(self._block_count(HEAD), cover)
+                nonce, length = self._open_head(self._bytes(head.values))
+            except CoverEndsError as error:
+                ended = ended or (error if start == 0 else None)
+                break  # later starts have less before them
+            except CorruptStreamError:
+                continue
+            return self._reveal_body(cover, start, head, nonce, length, watch)
+        raise ended or CorruptStreamError(_WRONG)
+
+    def _open_head(self, head: bytes) -> tuple[bytes, int]:
+        """The nonce and the length of the message; raises `CorruptStreamError` for a head of another key."""
+        nonce, sealed = head[:NONCE], head[NONCE:]
         opened = self._xor(sealed, nonce, 0)
         length = int.from_bytes(opened[:LENGTH], "big")
         if length > MAX_MESSAGE or not hmac.compare_digest(opened[LENGTH:], self._short_tag(nonce, length)):
             raise CorruptStreamError(_WRONG)
-        body_size = length + TAG + (length + TAG) % 2
-        body = self._coder.reveal(int(body_size * per_byte), symbols, head.end)
-        opened = self._xor(self._bytes(body.values), nonce, len(sealed))
+        return nonce, length
+
+    def _reveal_body(
+        self, cover: Sequence[int], start: int, head: Revealed, nonce: bytes, length: int, watch: Watch
+    ) -> Found:
+        count = self._block_count(length + TAG + (length + TAG) % 2)
+        changed = f"a message of {length:,} bytes begins in the cover, but the cover was changed after that"
+        try:
+            body = self._coder.reveal(count, cover, head.end, watch)
+        except CoverEndsError:
+            raise
+        except CorruptStreamError:
+            raise CorruptStreamError(changed) from None
+        opened = self._xor(self._bytes(body.values), nonce, HEAD - NONCE)
         message, tag = opened[:length], opened[length : length + TAG]
         if not hmac.compare_digest(tag, self._tag(nonce, message)):
-            raise CorruptStreamError(_WRONG)
-        return Found(message, body.end, _either([head.error_probability, body.error_probability]))
+            raise CorruptStreamError(changed)
+        risks = [head.error_probability, body.error_probability]
+        return Found(message, start, body.end, _either(risks))
 
     def _frame(self, message: bytes, nonce: bytes) -> tuple[bytes, bytes]:
         head = len(message).to_bytes(LENGTH, "big") + self._short_tag(nonce, len(message))
@@ -113,18 +188,21 @@ class Hider:
 
     def _xor(self, data: bytes, nonce: bytes, start: int) -> bytes:
         stream = hashlib.shake_256(self._cipher_key + nonce).digest(start + len(data))[start:]
-        return bytes(a ^ b for a, b in zip(data, stream, strict=True))
+        mixed = int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")
+        return mixed.to_bytes(len(data), "big")
+
+    def _block_count(self, size: int) -> int:
+        return 8 * size // self._coder.bits
 
     def _blocks(self, data: bytes) -> list[int]:
-        bits, number = self._coder.bits, int.from_bytes(data, "big")
-        count = 8 * len(data) // bits
-        return [number >> bits * (count - 1 - k) & ((1 << bits) - 1) for k in range(count)]
+        """The bytes as numbers of `bits` bits, the high ones first."""
+        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8)).reshape(-1, self._coder.bits)
+        blocks: list[int] = (bits @ (1 << np.arange(self._coder.bits)[::-1])).tolist()
+        return blocks
 
     def _bytes(self, values: Sequence[int]) -> bytes:
-        number = 0
-        for value in values:
-            number = number << self._coder.bits | value
-        return number.to_bytes(len(values) * self._coder.bits // 8, "big")
+        bits = np.array(values, dtype=np.int64)[:, None] >> np.arange(self._coder.bits)[::-1] & 1
+        return np.packbits(bits.astype(np.uint8)).tobytes()
 
 
 def _either(risks: Sequence[float]) -> float:

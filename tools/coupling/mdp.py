@@ -11,9 +11,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ...codecs.files import read_bytes
+from ...entropy_models.coupling.checks import check_integer, check_number
 from ...entropy_models.coupling.laws import Floats
 from ...errors import UnreadableInputError, UsageError
 
+LARGEST_LOG_BETA = 500.0
+"""exp(500) and exp(-500) are far from the ends of the range of a float."""
 ACTIONS = ((-1, 0), (0, 1), (1, 0), (0, -1))
 """Up, right, down, left as (rows, columns)."""
 
@@ -41,6 +44,8 @@ class MDP:
         if not np.isfinite(self.rewards).all():
             raise UsageError("the rewards must be finite numbers")
         sums = self.transitions.sum(axis=2)
+        if not np.isfinite(self.transitions).all():
+            raise UsageError("the transitions must be finite numbers")
         if not (self.transitions.min() >= 0 and np.allclose(sums, 1, atol=1e-6)):
             raise UsageError(
                 "the transitions out of a state under an action must be a law: sum to 1, none negative"
@@ -59,17 +64,26 @@ def read_mdp(path: str | Path) -> MDP:
         raise UnreadableInputError(f"{path} is no .npz file")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return MDP(
-                np.asarray(arrays["transitions"], dtype=np.float64),
-                np.asarray(arrays["rewards"], dtype=np.float64),
-                np.asarray(arrays["terminal"], dtype=bool),
-                int(arrays["start"]),
+            transitions, rewards, terminal, start = (
+                np.asarray(arrays[name]) for name in ("transitions", "rewards", "terminal", "start")
             )
     except (KeyError, ValueError, OSError, EOFError, TypeError, BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise UnreadableInputError(
             f"{path} is no .npz file with transitions, rewards, terminal and start ({reason})"
         ) from None
+    if transitions.dtype.kind not in "iuf" or rewards.dtype.kind not in "iuf":
+        raise UsageError("transitions and rewards must be real numbers")
+    if not np.isin(terminal, (0, 1)).all():
+        raise UsageError("terminal must hold true or false for each state")
+    if start.shape != ():
+        raise UsageError("start must be one state")
+    return MDP(
+        transitions.astype(np.float64),
+        rewards.astype(np.float64),
+        terminal.astype(bool),
+        check_integer(start.item(), "start", 0, max(0, len(terminal) - 1) if terminal.ndim else 0),
+    )
 
 
 @dataclass(frozen=True)
@@ -124,21 +138,27 @@ def soft_policy(mdp: MDP, log_beta: float, discount: float = 0.95, iterations: i
     """The maximum-entropy policy pi(a|s), shape (S, A), by soft Q-iteration at temperature beta = e^log_beta.
 
     Q <- r + discount * T V,  V(s) = beta log sum_a exp(Q(s,a) / beta), V = r in terminal states, pi =
-    softmax(Q / beta). A larger beta gives a more random policy.
+    softmax(Q / beta). A larger beta gives a more random policy. Raises `UsageError` for |log beta| above 500,
+    a discount outside 0..1 (1 excluded), or rewards so large that the policy is no number.
     """
-    if not (np.isfinite(log_beta) and 0 <= discount < 1):
-        raise UsageError(f"log beta must be finite and the discount in 0..1, not {log_beta} and {discount}")
+    log_beta = check_number(log_beta, "log beta", -LARGEST_LOG_BETA, LARGEST_LOG_BETA)
+    if check_number(discount, "the discount", 0, 1) == 1:
+        raise UsageError("the discount must be below 1")
     beta = float(np.exp(log_beta))
     q = np.zeros(mdp.transitions.shape[:2])
-    for _ in range(iterations):
-        value = np.where(mdp.terminal, mdp.rewards, beta * _log_sum_exp(q / beta))
-        q = mdp.rewards[:, None] + discount * mdp.transitions @ value
-    scaled = q / beta
-    policy: Floats = np.exp(scaled - _log_sum_exp(scaled)[:, None])
-    return policy / policy.sum(axis=1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # the check below finds what becomes of it
+        for _ in range(iterations):
+            value = np.where(mdp.terminal, mdp.rewards, _soft_maximum(q, beta))
+            q = mdp.rewards[:, None] + discount * mdp.transitions @ value
+        policy: Floats = np.exp((q - q.max(axis=1, keepdims=True)) / beta)
+        policy = policy / policy.sum(axis=1, keepdims=True)
+    if not np.isfinite(policy).all():
+        raise UsageError(f"log beta {log_beta:g} is too extreme for rewards of up to {np.abs(mdp.rewards).max():g}")
+    return policy
 
 
-def _log_sum_exp(values: Floats) -> Floats:
-    peak = values.max(axis=-1)
-    total: Floats = peak + np.log(np.exp(values - peak[..., None]).sum(axis=-1))
-    return total
+def _soft_maximum(q: Floats, beta: float) -> Floats:
+    """beta log sum_a exp(q / beta) over the last axis; differences first, so that a small beta overflows nothing."""
+    peak = q.max(axis=-1)
+    soft: Floats = peak + beta * np.log(np.exp((q - peak[..., None]) / beta).sum(axis=-1))
+    return soft

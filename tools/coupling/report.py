@@ -17,6 +17,7 @@ from ...entropy_models.coupling import (
     majorisation_bound,
     profile_bound,
 )
+from ...entropy_models.coupling.checks import check_integer
 from ...entropy_models.coupling.laws import Floats
 
 LINES = 40
@@ -49,6 +50,7 @@ def bottleneck_report(laws: Sequence[Floats], rate: float, found: BottleneckCoup
     cells = _cells(Coupling(encoder, found.encoder.mass, (found.encoder.size, len(label_law))))
     return {
         "rate_limit": rate,
+        "function": found.encoder.is_function,
         "rate": found.rate,
         "information": found.information,
         "encoder_information": found.encoder.information,
@@ -87,9 +89,10 @@ def coupling_text(report: dict[str, Any], names: Sequence[str], every: bool) -> 
 def bottleneck_text(report: dict[str, Any], names: Sequence[str], every: bool) -> str:
     """The report of a bottleneck as lines for a person."""
     lines = _cell_lines(report["encoder_cells"], (names[0], "T"), every)
+    gap = f" (Theorem 2: at most {report['theorem_2_gap']:.4f} below what can be had)"
+    theorem = gap if report["function"] else ""
     lines += [
-        f"H(T)    {report['rate']:.6f} bits of {report['rate_limit']:g} "
-        f"(Theorem 2: at most {report['theorem_2_gap']:.4f} below what can be had)",
+        f"H(T)    {report['rate']:.6f} bits of {report['rate_limit']:g}{theorem}",
         f"I(X;T)  {report['encoder_information']:.6f} bits of H(X) = {report['source_entropy']:.6f}",
         f"I(X;Y)  {report['information']:.6f} bits",
         f"H(Y|T)  {report['conditional_entropy']:.6f} bits of H(Y) = {report['output_entropy']:.6f}",
@@ -117,7 +120,9 @@ def table_1(simulations: int, size: int, seed: int) -> dict[str, Any]:
     The paper says neither how it draws its marginals nor their size nor the unit. Normalised |N(0,1)|
     masses on 20 symbols, in nats, put both of its rows that we have where it has them.
     """
-    rng = np.random.default_rng(seed)
+    simulations = check_integer(simulations, "the number of simulations", 1, 1 << 32)
+    size = check_integer(size, "the number of symbols", 1, 1 << 16)
+    rng = np.random.default_rng(check_integer(seed, "the seed", 0, (1 << 64) - 1))
     rows: dict[str, list[float]] = {
         "independent": [],
         "greedy": [],
