@@ -82,6 +82,18 @@ class Picture:
         return sections
 
     @staticmethod
+    def layout(sections: Mapping[int, bytes]) -> Layout:
+        """Return what `picture_objects.to_pil` makes of a picture with these sections, before it is decoded.
+
+        Raises CorruptStreamError for sections that do not fit.
+        """
+        flags = _flags(sections)
+        icc = _decode_icc(sections[Section.ICC]) if Section.ICC in sections else None
+        if flags & _GREY and flags & _DEEP and Section.ALPHA not in sections:
+            return Layout("I;16", icc)
+        return Layout(("L" if flags & _GREY else "RGB") + "A" * (Section.ALPHA in sections), icc)
+
+    @staticmethod
     def from_sections(rgb: NDArray[Any], sections: Mapping[int, bytes]) -> Picture:
         """Return the picture with the decoded pixels `rgb` and all that the sections say.
 
@@ -99,6 +111,14 @@ class Picture:
         if Section.ICC in sections:
             icc = _decode_icc(sections[Section.ICC])
         return Picture(to_depth(rgb, dtype), alpha, icc, bool(flags & _GREY))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the sections of a file say of the PIL image that it becomes: its mode and its colour profile."""
+
+    mode: str
+    icc: bytes | None
 
 
 def to_depth(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
