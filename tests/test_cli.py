@@ -143,7 +143,9 @@ def test_unreachable_targets(run, photo):
     fails(run("encode", "photo.png", "--size", 100), 6, "photo.png", "100 bytes", "smallest")
     fails(run("encode", "photo.png", "--bpp", 0.001), 6, "less than one byte")
     fails(run("encode", "photo.png", "--psnr", 90), 6, "90 dB", "qualities tried", "at quality 100")
+    fails(run("encode", "photo.png", "--psnr", 1e308), 6, "1e+308 dB", "dB, at quality 100")
     assert list(Path().iterdir()) == [Path("photo.png")]
+    assert run("encode", "photo.png", "--bpp", 1e308)[0] == 0
 
 
 def test_wrong_usage(run, photo):

@@ -70,8 +70,14 @@ def encode_to_psnr(
     Where PSNR rises with quality it is at most 0.02 dB above unless quality 1 suffices, the probes (8) run out, or
     quality has no step that fine. Raises TargetError where no quality tried reaches it.
     """
+    psnr: dict[float, float] = {}  # by quality
+
+    def margin(quality: float, data: bytes) -> float:
+        psnr[quality] = measure(data)
+        return psnr[quality] - floor
+
     found = _search(
-        lambda quality, data: measure(data) - floor,
+        margin,
         encode,
         slope=PSNR_SLOPE,
         tolerance=PSNR_TOLERANCE,
@@ -79,13 +85,13 @@ def encode_to_psnr(
     )
     good = [probe for probe in found if probe.value >= 0]
     if not good:
-        best = max(found, key=lambda probe: probe.value)
+        best = max(found, key=lambda probe: psnr[probe.quality])
         raise TargetError(
             f"a PSNR of {floor:g} dB was not reached: the best of {len(found)} qualities tried gives "
-            f"{best.value + floor:.2f} dB, at quality {best.quality:.4g}"
+            f"{psnr[best.quality]:.2f} dB, at quality {best.quality:.4g}"
         )
     best = min(good, key=lambda probe: (len(probe.data), -probe.value))
-    return Probe(best.quality, best.data, best.value + floor)
+    return Probe(best.quality, best.data, psnr[best.quality])
 
 
 def _search(

@@ -20,7 +20,7 @@ from ...errors import TargetError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import CODEC, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
+from ..options import CODEC, MAX_BYTES, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
 from ..sources import codec_for, read_source, take
 from ..suffixes import READABLE, SUFFIX, is_media, stem
 
@@ -190,7 +190,7 @@ def encode_to_aim(
         probe = encode_to_psnr(encode, _psnr_measure(codec, source, options), aim.psnr)
         words = f", PSNR {probe.value:.2f} dB"
     elif aim.size is not None or aim.bpp is not None:
-        limit = aim.size if aim.size is not None else int((aim.bpp or 0) * (pixels or 0) / 8)
+        limit = aim.size if aim.size is not None else int(min((aim.bpp or 0) * (pixels or 0) / 8, MAX_BYTES))
         if limit < 1:
             raise TargetError(f"{aim.bpp:g} bits for each of {pixels:,} pixels are less than one byte")
         probe = encode_to_size(encode, limit)
