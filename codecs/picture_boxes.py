@@ -19,6 +19,7 @@ AVIF_BRANDS = (b"avif", b"avis")
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _CMYK, _SRGB, _GREY, _SYCC = 12, 16, 17, 18
 _ALPHA = 1
+_COLOUR_STEPS = ((1, 1), (2, 1), (2, 2))  # pixels across and down for one sample of colour
 Boxes = list[tuple[bytes, bytes]]
 
 
@@ -166,6 +167,9 @@ def _jpeg2000_bits(data: bytes, max_pixels: int) -> int:
     check_pixels(width, height, max_pixels)
     if count > 5 or any(depth & 0x80 or (depth & 0x7F) > 15 for depth in depths):
         raise UnreadableInputError(f"{count} channels, some of more than 16 bits or signed, are not supported")
+    steps = [tuple(data[at + 43 + 3 * index : at + 45 + 3 * index]) for index in range(count)]
+    if set(steps[:1] + steps[3:]) != {(1, 1)} or steps[1:3] not in ([], [steps[0]], *([s] * 2 for s in _COLOUR_STEPS)):
+        raise UnreadableInputError("its channels have sizes of their own, which is not supported")
     return max(depth & 0x7F for depth in depths) + 1
 
 
