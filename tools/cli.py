@@ -32,6 +32,8 @@ COMMANDS = {
     "say": "Turn tokens into sound, and go on from them.",
     "couple": "Couple laws, hide messages in text, play coding games.",
     "train": "Train a network on folders of pictures or speech.",
+    "integrate": "Tell your desktop of .bf files: type, thumbnails, `file`.",
+    "thumbnail": "Write a small PNG of a compressed picture.",
     "completion": "Print the script that completes commands in your shell.",
 }
 
