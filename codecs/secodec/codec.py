@@ -155,12 +155,12 @@ class SECodecCodec(SoundCodec, ModelCodec):
         return Sound(np.concatenate(list(self._samples(codes, gain))), SAMPLE_RATE)
 
     def _samples(self, codes: np.ndarray, gain: int) -> Iterator[np.ndarray]:
-        """Blocks at 16 kHz of codes (F, L)."""
+        """Blocks at 16 kHz of codes (F, L), without what the encoder's high-pass would not have let in."""
         loudness = np.float32(factor(gain))
         parts = (torch.from_numpy(codes[start : start + CHUNK_FRAMES]) for start in range(0, len(codes), CHUNK_FRAMES))
         latents = (self.network.quantiser.decode(part[None])[0] for part in parts)
-        for samples in decode_chunks(self.network, latents):
-            yield samples.flatten().numpy() * loudness
+        made = (samples.flatten().numpy() * loudness for samples in decode_chunks(self.network, latents))
+        yield from high_pass(made, SAMPLE_RATE)
 
     def decode_tokens(self, data: bytes) -> np.ndarray:
         """Codes (F, L) int64 in a file: what the check value covers, equal on every machine.
@@ -218,8 +218,9 @@ def open_speech_codec(data: Path | bytes, model: Model | None = None) -> SECodec
         CorruptStreamError: for a bitfloor file that is damaged.
         ModelError: where the model is not here.
     """
-    compressed = isinstance(data, bytes) and data.startswith(MAGIC)
-    fingerprint = unpack(data).header.fingerprint if compressed else None
+    fingerprint = None
+    if isinstance(data, bytes) and data.startswith(MAGIC):
+        fingerprint = unpack(data).header.fingerprint
     return SECodecCodec.load(model, fingerprint=fingerprint)
 
 

@@ -131,17 +131,32 @@ class Decoding:
         return tokens
 
 
+PATIENCE = 40  # frames that a pause may last before it is held back: 0.8 s
+IMPATIENCE = 0.9  # what each frame beyond takes from the weight of more pause
+
+
 class Sampling:
-    """Repeats the prompt (T, L), then draws codes in proportion to frequency ** (1 / temperature)."""
+    """Repeats the prompt (T, L), then draws codes in proportion to frequency ** (1 / temperature).
+
+    Of all that a model of speech foretells, silence after silence is the surest, and a walk that falls into it stays:
+    so from `PATIENCE` frames of first-layer codes that are `quiet` (K,) on they lose weight, frame by frame.
+    """
 
     block = 1
 
-    def __init__(self, prompt: np.ndarray, rng: np.random.Generator, temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        prompt: np.ndarray,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        quiet: np.ndarray | None = None,
+    ) -> None:
         if not temperature > 0:
             raise UsageError(f"the temperature must be positive, not {temperature}")
         self.prompt = prompt.astype(np.int64)
         self.steps = np.empty((0, prompt.shape[1]), dtype=np.int64)
-        self.rng, self.temperature = rng, temperature
+        self.rng, self.temperature, self.quiet = rng, temperature, quiet
+        self.pause = 0  # frames up to now
 
     def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """See `TokenSource`."""
@@ -149,9 +164,15 @@ class Sampling:
 
     def _one(self, row: np.ndarray, frame: int, layer: int) -> int:
         if frame < len(self.prompt):
-            return int(self.prompt[frame, layer])
-        weights = (row / row.max()) ** (1 / self.temperature)
-        return int(self.rng.choice(weights.size, p=weights / weights.sum()))
+            code = int(self.prompt[frame, layer])
+        else:
+            weights = (row / row.max()) ** (1 / self.temperature)
+            if layer == 0 and self.quiet is not None and self.pause > PATIENCE:
+                weights[: self.quiet.size][self.quiet] *= IMPATIENCE ** (self.pause - PATIENCE)
+            code = int(self.rng.choice(weights.size, p=weights / weights.sum()))
+        if layer == 0 and self.quiet is not None:
+            self.pause = self.pause + 1 if self.quiet[code] else 0
+        return code
 
 
 def encode_tokens(model: TokenModel, codes: np.ndarray) -> bytes:
@@ -178,12 +199,18 @@ def decode_tokens(model: TokenModel, frames: int, active: int, payload: bytes) -
 
 
 def sample_tokens(
-    model: TokenModel, prompt: np.ndarray, frames: int, *, temperature: float = 1.0, seed: int = 0
+    model: TokenModel,
+    prompt: np.ndarray,
+    frames: int,
+    *,
+    temperature: float = 1.0,
+    seed: int = 0,
+    quiet: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Continues a prompt (T, L) to `frames` frames in all, codes (frames, L) int64.
+    """Continues a prompt (T, L) to `frames` frames in all, codes (frames, L) int64; `quiet` as in `Sampling`.
 
     Raises:
         UsageError: for a temperature that is not positive.
     """
-    source = Sampling(prompt, np.random.default_rng(seed), temperature)
+    source = Sampling(prompt, np.random.default_rng(seed), temperature, quiet)
     return walk(model, frames, prompt.shape[1], source)

@@ -37,8 +37,8 @@ def command(
     data = take(prompt)
 
     from ...codecs.secodec.codec import open_speech_codec
+    from ...codecs.secodec.continuation import go_on
     from ...codecs.secodec.token_files import read_tokens
-    from ...entropy_models.tokens.token_coding import sample_tokens
 
     codec = open_speech_codec(data, model)
     with naming(prompt):
@@ -46,7 +46,7 @@ def command(
     tokens = found.codes
     frames = len(tokens) + round(seconds * codec.network.config.frame_rate)
     if frames > len(tokens):
-        tokens = sample_tokens(codec.frozen.tokens, tokens, frames, temperature=temperature, seed=seed)
+        tokens = go_on(codec, tokens, frames, temperature=temperature, seed=seed)
     sound = codec.synthesise(tokens, found.gain)
     write_sound(sound, target, force)
     note(f"{shown_name(prompt)} -> {target}: {sound.seconds:.2f} s, the last {seconds:g} s of them new")
