@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from . import registry
 from .container import unpack
+from .secodec.level import STEP, gain_in
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class FileInfo:
     that it needs, None for a codec without models; `quality` is in 1..100 where it has one; `fields`
     are the header's integers by name; `parts` says where the `size` bytes go and sums to them;
     `overhead` counts the bytes that are neither payload nor sections. `bits_per_pixel` is None for other
-    than pictures.
+    than pictures, `seconds`, `kilobits_per_second` and `gain_db` for other than sounds.
     """
 
     size: int
@@ -34,6 +35,23 @@ class FileInfo:
         """Bits of the whole file for each pixel."""
         pixels = self.fields.get("width", 0) * self.fields.get("height", 0)
         return 8 * self.size / pixels if pixels else None
+
+    @property
+    def seconds(self) -> float | None:
+        """Duration of a sound, None for other than sounds."""
+        rate = self.fields.get("rate", 0) if self.kind == "sound" else 0
+        return self.fields.get("samples", 0) / rate if rate else None
+
+    @property
+    def kilobits_per_second(self) -> float | None:
+        """Thousands of bits of the whole file for each second of a sound."""
+        return 8 * self.size / self.seconds / 1000 if self.seconds else None
+
+    @property
+    def gain_db(self) -> float | None:
+        """How much louder a sound is than the level that the network codes at, in dB."""
+        field = self.fields.get("gain") if self.kind == "sound" else None
+        return None if field is None else gain_in(field) * STEP
 
 
 def describe(data: bytes) -> FileInfo:

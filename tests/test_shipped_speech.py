@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from bitfloor import weights
 from bitfloor.codecs import api
 from bitfloor.codecs.container import unpack
+from bitfloor.codecs.secodec.chunks import encoder_reach
+from bitfloor.codecs.secodec.continuation import go_on, quiet_codes
 from bitfloor.codecs.sound import Sound, read_sound
 from bitfloor.tools.bench.sound_metrics import measure_sound
 from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
@@ -57,23 +60,68 @@ def test_settings_that_break_other_codecs_agree(clip, tmp_path):
     assert disagreements(hashes) == []
 
 
+@pytest.mark.parametrize("after", ["silence", "noise", "speech"])
+def test_what_follows_changes_nothing_before_it(codec, clip, after):
+    """But for the frames that the encoder sees it from: `encoder_reach`, and the last steps of the token model."""
+    speech = clip.at(16_000).samples[:48_000]
+    rng = np.random.default_rng(0)
+    rest = {"silence": np.zeros(80_000), "noise": 1e-4 * rng.standard_normal(80_000), "speech": speech}[after]
+    longer = codec.analyse((np.concatenate([speech, rest.astype(np.float32)]), 16_000))
+    alone = codec.analyse((speech, 16_000))
+    same = len(alone.codes) - encoder_reach(codec.network) - alone.codes.shape[1]
+    assert longer.gain == alone.gain
+    np.testing.assert_array_equal(longer.codes[:same], alone.codes[:same])
+
+
+def test_a_continuation_neither_falls_silent_nor_drifts_away(codec, clip):
+    start = codec.analyse(Sound(clip.samples[: 2 * clip.rate], clip.rate))
+    quiet = quiet_codes(codec)
+    assert 5 < quiet.sum() < quiet.size / 2
+    for seed in range(3):
+        codes = go_on(codec, start.codes, len(start.codes) + 600, temperature=0.9, seed=seed)
+        np.testing.assert_array_equal(codes[: len(start.codes)], start.codes)
+        sound = codec.synthesise(codes, start.gain).samples.reshape(-1, 1600)
+        loud = np.sqrt((sound**2).mean(axis=1)) > 0.03 * np.sqrt((sound**2).mean())
+        silences = np.diff(np.flatnonzero(np.concatenate([[True], loud, [True]])))
+        assert silences.max() < 30  # tenths of a second
+        assert np.abs(sound.reshape(-1, 16_000).mean(axis=1)).max() < 1e-3
+
+
 PEAK = """
 import resource, sys
-import numpy as np
-import bitfloor
-codec = bitfloor.load("secodec")
-rng = np.random.default_rng(0)
-samples = np.float32(0.1 * rng.standard_normal(16000 * int(sys.argv[1])))
-decoded, rate = codec.decode(codec.encode((samples, 16000), quality=1))
-assert decoded.shape == samples.shape and rate == 16000
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+import numpy as np, soundfile
+from bitfloor.tools import cli
+if sys.argv[1] == "write":
+    speech = 0.1 * np.random.default_rng(0).standard_normal(48_000)
+    with soundfile.SoundFile("in.wav", "w", 48_000, 2) as file:
+        for _ in range(int(sys.argv[2])):
+            file.write(np.stack([speech, speech], axis=1))
+else:
+    status = cli.main(sys.argv[1:])
+    print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+def peaks(folder, seconds):
+    """MiB that encoding and decoding of so many seconds of 48 kHz stereo take at most, each in a process."""
+
+    def run(*arguments):
+        command = [sys.executable, "-c", PEAK, *map(str, arguments)]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.split()
+
+    run("write", seconds)
+    commands = (("encode", "in.wav", "-q", 1), ("decode", "in.bf", "-o", "out.wav"))
+    found = [run(*command, "-f", "--quiet") for command in commands]
+    assert [status for status, _ in found] == ["0", "0"]
+    assert soundfile.info(folder / "out.wav").frames == 48_000 * seconds
+    return np.array([int(peak) for _, peak in found])
+
+
+def test_a_minute_takes_little_more_memory_than_seconds(tmp_path):
+    growth = peaks(tmp_path, 70) - peaks(tmp_path, 15)
+    assert (growth < 15).all()  # MiB; the minute's samples alone take 10 in the file and 20 as floats
+
+
 @pytest.mark.slow
-def test_ten_minutes_take_little_more_memory_than_one():
-    peaks = [
-        int(subprocess.run([sys.executable, "-c", PEAK, str(s)], capture_output=True, text=True, check=True).stdout)
-        for s in (60, 600)
-    ]
-    assert peaks[1] - peaks[0] < 400_000  # KiB; the samples alone, in and out, take 77 MB
+def test_an_hour_of_48_khz_stereo_takes_less_than_a_gigabyte(tmp_path):
+    assert (peaks(tmp_path, 3600) < 1000).all()

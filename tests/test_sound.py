@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from bitfloor.codecs.sound import RATES, WRITABLE, Sound, as_sound, read_sound, write_sound
 from bitfloor.errors import UnreadableInputError, UsageError
@@ -106,3 +107,80 @@ def test_a_file_with_nan_is_refused():
 def test_an_empty_file_of_sound_is_refused():
     with pytest.raises(UnreadableInputError, match="empty"):
         read_sound(file_bytes(np.zeros(0), 8000, format="WAV"))
+
+
+NOISE = (0.2 * np.random.default_rng(0).standard_normal((4000, 2))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        NOISE[:, 0], NOISE[:, :1], NOISE[None, :, 0], NOISE[None, None, :, 0], NOISE[:, 0].astype(np.float64),
+        torch.from_numpy(NOISE[:, 0]), torch.from_numpy(NOISE[:, 0])[None], torch.from_numpy(NOISE[:, 0])[None, None],
+        torch.from_numpy(NOISE[:, 0]).requires_grad_(), NOISE[:, 0].tolist(), [NOISE[:, 0].tolist()],
+        torch.from_numpy(np.ascontiguousarray(NOISE[::-1, 0])).flip(0),
+    ],
+)  # fmt: skip
+def test_one_channel_in_every_layout_is_the_same_sound(samples):
+    np.testing.assert_array_equal(as_sound((samples, 16_000)).samples, NOISE[:, 0])
+
+
+@pytest.mark.parametrize(
+    "samples", [NOISE, NOISE.T, NOISE[None], NOISE.T[None], torch.from_numpy(NOISE.T), NOISE.tolist()]
+)
+def test_two_channels_in_every_layout_are_the_same_sound(samples):
+    np.testing.assert_array_equal(as_sound((samples, 16_000)).samples, NOISE.mean(axis=1))
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint8, np.float16, np.float64, torch.bfloat16, torch.float16])
+def test_kinds_of_numbers_have_their_full_scale(kind):
+    wanted = NOISE[:, 0].clip(-0.9, 0.9)
+    if isinstance(kind, torch.dtype):
+        given = torch.from_numpy(wanted).to(kind)
+    elif kind is np.uint8:
+        given = np.round(wanted * 128 + 128).astype(kind)
+    else:
+        scale = {np.int16: 2**15, np.int32: 2**31}.get(kind, 1)
+        given = (wanted.astype(np.float64) * scale).astype(kind)
+    np.testing.assert_allclose(as_sound((given, 16_000)).samples, wanted, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ((np.zeros((40, 50)), 8000), "which of the two are channels"),
+        ((np.zeros((3, 4)), 8000), "which of the two are channels"),
+        ((np.zeros((2, 3, 4000)), 8000), "shape"),
+        ((np.zeros(()), 8000), "shape"),
+        ((np.zeros(9, bool), 8000), "full scale"),
+        ((np.zeros(9, complex), 8000), "full scale"),
+        (([1, 2, 3], 8000), "full scale"),
+        (([[1.0, 2.0], [3.0]], 8000), "no array"),
+        ((["a", "b"], 8000), "full scale"),
+        ((np.full(9, 40_000.0), 8000), "reach 40000"),
+        ((np.zeros(9), "8000"), "Hz"),
+        ((np.zeros(9), True), "Hz"),
+        ((np.zeros(9), None), "Hz"),
+        ((np.zeros(9), float("nan")), "Hz"),
+        ((np.zeros(9), -8000), "Hz"),
+        ((8000, np.zeros(9)), "Hz|rate"),
+        (None, "pair"),
+        (torch.zeros(9), "pair"),
+    ],
+)
+def test_what_is_no_clear_sound_is_refused_in_one_line(source, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        as_sound(source)
+    assert "\n" not in str(caught.value)
+
+
+def test_integers_in_floats_are_scaled_with_a_warning(caplog):
+    np.testing.assert_allclose(as_sound((32767 * NOISE[:, 0], 16_000)).samples, NOISE[:, 0], rtol=1e-3)
+    assert "taken as 16-bit values" in caplog.text
+    caplog.clear()
+    assert np.abs(as_sound((4 * NOISE[:, 0], 16_000)).samples).max() > 1 and not caplog.text  # loud, but floats
+
+
+def test_whole_rates_of_any_kind_are_taken():
+    for rate in (16_000, 16_000.0, np.int64(16_000), np.float32(16_000), torch.tensor(16_000)):
+        assert as_sound((NOISE, rate)).rate == 16_000 and isinstance(as_sound((NOISE, rate)).rate, int)

@@ -1,6 +1,9 @@
 """The command line on speech: encode, decode, info, tokens, say, with a toy model."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +117,106 @@ def test_what_say_refuses(run, tmp_path, content, status, message):
     (tmp_path / "in").write_bytes(content)
     found, _, err = run("say", "in", "-o", "out.wav")
     assert found == status and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": None}, '"model" is null'),
+        ({"model": 5}, '"model" is 5'),
+        ({"codec": "other"}, '"codec"'),
+        ({"frames_per_second": 75}, '"frames_per_second"'),
+        ({"gain_db": None}, '"gain_db"'),
+        ({"gain_db": "6"}, '"gain_db"'),
+        ({"gain_db": float("nan")}, '"gain_db"'),
+        ({"gain_db": 1e300}, '"gain_db"'),
+        ({"gain_db": 300}, '"gain_db"'),
+        ({"tokens": None}, "whole numbers"),
+        ({"tokens": []}, "whole numbers"),
+        ({"tokens": 5}, "whole numbers"),
+        ({"tokens": [[0.5]]}, "whole numbers"),
+        ({"tokens": [["0"]]}, "whole numbers"),
+        ({"tokens": [[True]]}, "whole numbers"),
+        ({"tokens": [[-1]]}, "below"),
+        ({"tokens": [[10**30]]}, "whole numbers"),
+        ({"tokens": [[0, 0, 0, 0]]}, "at most 3 layers"),
+    ],
+)
+def test_token_files_with_wrong_fields_are_refused_in_one_line(run, fields, message):
+    Path("in.json").write_text(json.dumps({"tokens": [[0]], **fields}))
+    status, _, err = run("say", "in.json", "-o", "out.wav")
+    assert status == 3 and message in err and err.count("\n") == 1 and "in.json" in err
+    assert not Path("out.wav").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--seconds", "nan"), ("--seconds", "inf"), ("--seconds", -1), ("--temperature", "nan"), ("--temperature", 0),
+     ("--seed", -1), ("--seed", 1.5)],
+)  # fmt: skip
+def test_numbers_that_say_refuses_in_one_line(run, options):
+    Path("in.json").write_text('{"tokens": [[0]]}')
+    status, _, err = run("say", "in.json", "-o", "out.wav", *options)
+    assert status == 2 and err.count("\n") == 1 and "unexpected" not in err
+
+
+def test_a_json_file_of_tokens_says_how_loud_and_an_npy_file_does_not(run):
+    samples, rate = soundfile.read("clip.wav")
+    soundfile.write("soft.wav", samples / 100, rate, subtype="FLOAT")
+    for name in ("clip", "soft"):
+        run("tokens", f"{name}.wav", "-o", f"{name}.json")
+        run("tokens", f"{name}.wav", "-o", f"{name}.npy")
+    gains = [json.loads(Path(f"{name}.json").read_bytes())["gain_db"] for name in ("clip", "soft")]
+    assert gains[0] - gains[1] == 40
+    loudness = {}
+    for name in ("clip.json", "soft.json", "clip.npy", "soft.npy"):
+        assert run("say", name, "-o", f"{name}.wav")[0] == 0
+        loudness[name] = np.std(soundfile.read(f"{name}.wav")[0])
+    assert loudness["clip.json"] / loudness["soft.json"] == pytest.approx(100, rel=0.1)
+    assert loudness["clip.npy"] / loudness["soft.npy"] == pytest.approx(1, rel=0.1)
+
+
+def test_tokens_of_standard_input_go_to_standard_output(run, codec):
+    run("encode", "clip.wav", "-q", 100)
+    data = Path("clip.bf").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "bitfloor.tools.cli", "tokens", "-"], input=data, capture_output=True, check=True
+    )
+    np.testing.assert_array_equal(np.load(io.BytesIO(done.stdout)), codec.decode_tokens(data))
+    assert not Path("-.npy").exists() and not Path("-").exists()
+
+
+@pytest.mark.parametrize("suffix", ["sph", "caf", "W64", "au", "WAV"])
+def test_every_command_takes_every_sound(run, codec, suffix):
+    samples, rate = soundfile.read("clip.wav")
+    file_format = {"sph": "NIST", "WAV": "NIST"}.get(suffix, suffix.upper())
+    Path("folder").mkdir()
+    soundfile.write(f"folder/x.{suffix}", samples, rate, format=file_format)
+    assert run("encode", "folder", "-o", "out/", "--model", "toy")[0] == 0
+    assert codec.decode(Path("out/x.bf").read_bytes())[0].shape == (24_000,)
+    assert run("tokens", f"folder/x.{suffix}")[0] == 0
+    assert run("say", f"folder/x.{suffix}", "-o", "said.wav")[0] == 0
+
+
+def test_info_says_seconds_bits_and_loudness(run):
+    run("encode", "clip.wav", "-q", 100)
+    size = Path("clip.bf").stat().st_size
+    info = json.loads(run("info", "--json", "clip.bf")[1])
+    assert info["seconds"] == 0.5 and info["kilobits_per_second"] == pytest.approx(8 * size / 500)
+    text = run("info", "clip.bf")[1]
+    assert "0.500 s" in text and f"{8 * size / 500:.3f} kbit/s" in text and f"{info['gain_db']:+.1f} dB" in text
+
+
+def test_warnings_of_a_sound_are_single_lines_and_quiet_silences_them(run):
+    data = Path("clip.wav").read_bytes()
+    Path("cut.wav").write_bytes(data[: len(data) // 2])
+    status, _, err = run("encode", "cut.wav")
+    assert status == 0 and err.count("cut.wav: it is cut") == 1
+    assert run("encode", "cut.wav", "-f", "--quiet")[2] == ""
+    Path("no.wav").write_bytes(b"RIFF0000WAVEfmt ")
+    for command in ("encode", "tokens"):
+        status, _, err = run(command, "no.wav")
+        assert status == 3 and err.count("\n") == 1 and "no.wav is no sound" in err and "object" not in err
 
 
 def test_what_tokens_refuses(run):

@@ -65,7 +65,12 @@ def from_field(value: int) -> int:
     Raises:
         CorruptStreamError: for a gain that no level within `LEVELS` has.
     """
-    return check_gain(value // 2 if value % 2 == 0 else -(value + 1) // 2)
+    return check_gain(gain_in(value))
+
+
+def gain_in(value: int) -> int:
+    """The same of any value."""
+    return value // 2 if value % 2 == 0 else -(value + 1) // 2
 
 
 def check_gain(gain: int) -> int:

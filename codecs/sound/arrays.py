@@ -40,7 +40,7 @@ def as_sound(source: Any) -> Sound:
     mono = mixer.mix(samples)
     if mixer.loss:
         _log.warning("the sound: %s", mixer.loss)
-    return Sound(np.ascontiguousarray(mono), rate)
+    return Sound(np.ascontiguousarray(mono) * np.float32(mixer.scale), rate)
 
 
 def check_rate(rate: Any) -> int:

@@ -90,6 +90,7 @@ class SoundFile:
         if not self.length:
             raise UnreadableInputError(f"{self.name}: the sound is empty: it holds no samples")
         self._set_scale(loudest)
+        self._scale *= np.float32(mixer.scale)
         promised = sound.frames
         if complaint is None and self.length < promised < 1 << 40:
             complaint = f"it is cut or damaged: {self.length:,} of its {promised:,} samples can be read"

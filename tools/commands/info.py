@@ -37,6 +37,9 @@ def _as_dict(found: FileInfo) -> dict[str, object]:
         "fields": found.fields,
         "bytes": found.size,
         "bits_per_pixel": found.bits_per_pixel,
+        "seconds": found.seconds,
+        "kilobits_per_second": found.kilobits_per_second,
+        "gain_db": found.gain_db,
         "overhead_bytes": found.overhead,
         "parts": found.parts,
         "crc": "good",
@@ -59,8 +62,14 @@ def _lines(name: str, found: FileInfo) -> list[str]:
     fields: dict[str, object] = dict(found.fields)
     if found.quality is not None:
         fields["quality"] = f"{found.quality:.1f}"
+    if found.seconds is not None:
+        fields["samples"] = f"{found.fields['samples']} = {found.seconds:.3f} s"
+    if found.gain_db is not None:
+        fields["gain"] = f"{found.gain_db:+.1f} dB beside the level that the network codes at"
     lines += [f"  {key:<10} {value}" for key, value in fields.items()]
     rate = f" = {found.bits_per_pixel:.4f} bit/pixel" if found.bits_per_pixel else ""
+    if found.kilobits_per_second:
+        rate = f" = {found.kilobits_per_second:.3f} kbit/s"
     lines.append(f"  size       {found.size:,} bytes{rate}")
     lines += [f"    {part:<14} {size:>10,}" for part, size in found.parts.items()]
     lines.append("  checks     CRC-32 good; the latents check is done in decoding")
