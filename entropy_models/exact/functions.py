@@ -37,9 +37,14 @@ def table(name: str) -> Tensor:
 
 def gelu(x: Tensor) -> Tensor:
     """x * Phi(x), any shape. The table holds relu(x) - gelu(x), which is even and ends at 8."""
+    return gelu_(snap(x))
+
+
+def gelu_(x: Tensor) -> Tensor:
+    """`gelu` that may overwrite x: for a tensor that nobody else reads, such as a layer's result."""
     if not is_exact(x):
         return F.gelu(x)
-    x = snap(x)
+    x = snap_(x)
     gap = _read_even("gelu_gap", x)
     return x.clamp_min_(0).sub_(gap)
 

@@ -20,10 +20,10 @@ class LinearAttention(nn.Module):
         self.query, self.key = ExactLinear(query, inner), ExactLinear(key, inner)
         self.value, self.out = ExactLinear(value, inner), ExactLinear(inner, out)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Tokens (B, M, Cq), (B, N, Ck), (B, N, Cv) to (B, M, out)."""
-        keys, values = self._heads(self.key(key)), self._heads(self.value(value))
-        read = linear_attention(self._heads(self.query(query)), keys, values)
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, on_grid: bool = False) -> Tensor:
+        """Tokens (B, M, Cq), (B, N, Ck), (B, N, Cv) to (B, M, out); `on_grid`: they have been snapped."""
+        keys, values = self._heads(self.key(key, on_grid)), self._heads(self.value(value, on_grid))
+        read = linear_attention(self._heads(self.query(query, on_grid)), keys, values)
         return self.out(read.transpose(1, 2).flatten(2))
 
     def _heads(self, x: Tensor) -> Tensor:

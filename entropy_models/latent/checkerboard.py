@@ -41,3 +41,24 @@ def neighbours(grid: Tensor, window: tuple[tuple[int, int], ...]) -> list[Tensor
     h, w = grid.shape[1:3]
     padded = F.pad(grid, (0, 0, reach, reach, reach, reach))
     return [padded[:, reach + r : reach + r + h, reach + c : reach + c + w] for r, c in window]
+
+
+def pad_half(half: Tensor) -> Tensor:
+    """A packed half with zeros around it, (B, H / 2 + 2, 2, W / 2 + 2, C): all that `anchors_near` reaches."""
+    return F.pad(half, (0, 0, 1, 1, 0, 0, 1, 1))
+
+
+def anchors_near(padded: Tensor, row: int) -> list[Tensor]:
+    """The 12 anchors of `ANCHOR_WINDOW` around the non-anchors of one packed row (0 or 1), each (B, H / 2, W / 2, C).
+
+    padded: `pad_half` of the anchors. All are views of it, so a layer runs once for an anchor and not once for each
+    cell that sees it.
+    """
+    height, width = padded.shape[1] - 2, padded.shape[3] - 2
+    near = []
+    for r, c in ANCHOR_WINDOW:
+        # Packed row p, column j holds the non-anchor at column 2 j + p and the anchor at column 2 j + 1 - p.
+        down, other = divmod(row + r, 2)
+        right = (row + c - (1 - other)) // 2
+        near.append(padded[:, 1 + down : 1 + down + height, other, 1 + right : 1 + right + width])
+    return near
