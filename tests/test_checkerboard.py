@@ -8,9 +8,10 @@ from bitfloor.entropy_models.latent.checkerboard import (
     ANCHOR,
     ANCHOR_WINDOW,
     NON_ANCHOR,
+    anchors_near,
     merge,
-    neighbours,
     pack,
+    pad_half,
     unpack,
 )
 
@@ -33,15 +34,17 @@ def test_merge_and_unpack_invert_pack() -> None:
         assert torch.equal(unpack(pack(GRID, parity), parity), GRID * mask)
 
 
-def test_neighbours_of_a_non_anchor_in_the_anchor_window_are_anchors() -> None:
-    anchors_only = unpack(torch.ones_like(pack(GRID, ANCHOR)), ANCHOR)
-    for shifted, (r, c) in zip(neighbours(anchors_only, ANCHOR_WINDOW), ANCHOR_WINDOW, strict=True):
-        expected = torch.zeros_like(anchors_only)
-        for row in range(6):
-            for column in range(8):
-                if 0 <= row + r < 6 and 0 <= column + c < 8:
-                    expected[:, row, column] = anchors_only[:, row + r, column + c]
-        assert torch.equal(shifted, expected)
-        inner = pack(shifted, NON_ANCHOR)[:, 1:2, :, 1:3]
-        assert torch.equal(inner, torch.ones_like(inner))
-    assert len(ANCHOR_WINDOW) == 12
+def test_anchors_near_a_cell_are_those_at_the_offsets_of_the_window() -> None:
+    padded = pad_half(pack(GRID, ANCHOR))
+    for packed_row in (0, 1):
+        near = anchors_near(padded, packed_row)
+        assert len(near) == len(ANCHOR_WINDOW) == 12
+        for seen, (r, c) in zip(near, ANCHOR_WINDOW, strict=True):
+            expected = torch.zeros(2, 3, 4, 3, dtype=torch.float64)
+            for i in range(3):
+                for j in range(4):
+                    row, column = 2 * i + packed_row, 2 * j + packed_row  # of the other cell
+                    assert (row + column) % 2 == NON_ANCHOR
+                    if 0 <= row + r < 6 and 0 <= column + c < 8:
+                        expected[:, i, j] = GRID[:, row + r, column + c]
+            assert torch.equal(seen, expected)

@@ -96,7 +96,7 @@ class ExactLayer(nn.Module):
 
         Args:
             x: the layer's input; the shape is the subclass's.
-            on_grid: x has been snapped as an activation (`grid.ACTIVATION`), or is exact on the layer's own grid.
+            on_grid: x has been snapped as an activation (`grid.ACTIVATION`), so a layer on that grid need not snap it.
         """
         if self.rounding is not None:
             rounded, weight = self.rounding(x, self.weight)

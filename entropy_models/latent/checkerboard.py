@@ -12,7 +12,6 @@ from torch import Tensor
 
 ANCHOR, NON_ANCHOR = 1, 0
 ANCHOR_WINDOW = tuple((r, c) for r in range(-2, 3) for c in range(-2, 3) if (r + c) % 2)
-SQUARE_WINDOW = tuple((r, c) for r in range(-1, 2) for c in range(-1, 2))
 
 
 def pack(grid: Tensor, parity: int) -> Tensor:
@@ -33,14 +32,6 @@ def merge(anchors: Tensor, others: Tensor) -> Tensor:
     even = torch.stack((others[:, :, 0], anchors[:, :, 0]), dim=3)
     odd = torch.stack((anchors[:, :, 1], others[:, :, 1]), dim=3)
     return torch.stack((even, odd), dim=2).reshape(b, rows * 2, columns * 2, c)
-
-
-def neighbours(grid: Tensor, window: tuple[tuple[int, int], ...]) -> list[Tensor]:
-    """The grid shifted to every (row, column) offset of the window; zeros beyond the border."""
-    reach = max(max(abs(r), abs(c)) for r, c in window)
-    h, w = grid.shape[1:3]
-    padded = F.pad(grid, (0, 0, reach, reach, reach, reach))
-    return [padded[:, reach + r : reach + r + h, reach + c : reach + c + w] for r, c in window]
 
 
 def pad_half(half: Tensor) -> Tensor:

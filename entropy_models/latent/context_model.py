@@ -16,7 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..exact.grid import snap
+from ..exact.grid import snap, snap_
 from .checkerboard import ANCHOR, NON_ANCHOR, merge
 from .contexts.base import Known
 from .gains import GainState
@@ -65,8 +65,8 @@ class ContextModel(nn.Module):
     ) -> Tensor:
         head = model.head(place.parity)
         parameters = head(told, state.embedding)
-        means = snap(snap(parameters.means) * state.gain, limit=LATENT_LIMIT)
+        means = snap_(snap(parameters.means) * state.gain, limit=LATENT_LIMIT)
         log_scales = snap(parameters.log_scales) + state.log_gain
         symbols = coder.code(place, means, log_scales)
         y_hat = symbols + means + head.residual(parameters, symbols)
-        return snap(y_hat * state.inverse_gain, limit=LATENT_LIMIT)
+        return snap_(y_hat * state.inverse_gain, limit=LATENT_LIMIT)

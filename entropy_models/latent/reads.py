@@ -32,5 +32,5 @@ class Reads(nn.Module):
         first, *rest = self.sources
         total: Tensor = self.parts[first](told[first], on_grid=True)
         for name in rest:
-            total = total + self.parts[name](told[name], on_grid=True)
+            total += self.parts[name](told[name], on_grid=True)
         return total

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-import torch
 from torch import Tensor, nn
 
-from ...exact.functions import gelu
+from ...exact.convolution import ExactConv2d
+from ...exact.functions import gelu_
 from ...exact.layers import ExactLinear
-from ..checkerboard import SQUARE_WINDOW, neighbours
 from .base import ContextConfig, Known, Need, Place
 
 
@@ -35,10 +34,9 @@ class ChannelContext(nn.Module):
 
     def __init__(self, config: Channel, place: Place) -> None:
         super().__init__()
-        self.first = ExactLinear(len(SQUARE_WINDOW) * sum(place.before), config.inner)
+        self.first = ExactConv2d(sum(place.before), config.inner)
         self.second = ExactLinear(config.inner, config.width)
 
     def forward(self, known: Known) -> Tensor:
         """To (B, H, W, width)."""
-        window = torch.cat(neighbours(known.prior, SQUARE_WINDOW), -1)
-        return self.second(gelu(self.first(window, on_grid=True)))
+        return self.second(gelu_(self.first(known.prior, on_grid=True)), on_grid=True)

@@ -39,4 +39,4 @@ class InterGlobalContext(nn.Module):
     def forward(self, known: Known) -> Tensor:
         """To (B, H, W, width)."""
         tokens = known.prior.flatten(1, 2)
-        return self.attention(tokens, tokens, tokens).unflatten(1, known.prior.shape[1:3])
+        return self.attention(tokens, tokens, tokens, on_grid=True).unflatten(1, known.prior.shape[1:3])

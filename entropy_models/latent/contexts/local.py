@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ...exact.functions import inverse_root, softmax
-from ...exact.grid import snap
+from ...exact.grid import ACTIVATION, Grid, snap, snap_
 from ...exact.layers import ExactLinear
-from ..checkerboard import ANCHOR, ANCHOR_WINDOW, NON_ANCHOR, neighbours, pack, unpack
+from ...exact.products import total
+from ..checkerboard import ANCHOR_WINDOW, anchors_near, pad_half
 from ..reads import Reads
 from .base import ContextConfig, Known, Need, Place
+
+PRODUCT_GRID = Grid(2 * ACTIVATION.bits, 2 * ACTIVATION.reach)  # of a query's number times a key's
 
 
 class Local(ContextConfig, msgspec.Struct, frozen=True, tag="local", forbid_unknown_fields=True):
@@ -56,15 +59,22 @@ class LocalContext(nn.Module):
 
     def forward(self, known: Known) -> Tensor:
         """To (B, H/2, 2, W/2, width): the other cells, packed."""
-        grid = unpack(snap(known.own_anchors), ANCHOR)
-        window = [pack(cell, NON_ANCHOR) for cell in neighbours(grid, ANCHOR_WINDOW)]
-        cells = torch.stack(window, -2)
-        query = snap(self.query(known.told)).unflatten(-1, (self.heads, 1, self.head))
-        keys, values = (
-            snap(layer(cells, on_grid=True)).unflatten(-1, (self.heads, self.head)).transpose(-2, -3)
-            for layer in (self.key, self.value)
-        )
-        logits = (query * keys).sum(-1) * self.scale + snap(self.position_bias)
-        weights = softmax(snap(logits)).unsqueeze(-1) * len(window)
-        convolved = torch.cat([cell[..., : self.convolved] for cell in window], -1)
-        return self.fuse((weights * values).flatten(-3)) + self.direct(convolved, on_grid=True)
+        padded = pad_half(snap(known.own_anchors))
+        query = snap_(self.query(known.told)).unflatten(-1, (self.heads, 1, self.head))
+        keys, values = (snap_(layer(padded, on_grid=True)) for layer in (self.key, self.value))
+        rows = [self._row(row, query[:, :, row], padded, keys, values) for row in (0, 1)]
+        return torch.stack(rows, 2)
+
+    def _row(self, row: int, query: Tensor, padded: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """The cells of one packed row, (B, H/2, W/2, width), from all anchors as `pad_half` gives them."""
+        products = query * self._near(keys, row)
+        logits = total(products, -1, PRODUCT_GRID).squeeze(-1) * self.scale + snap(self.position_bias)
+        weights = softmax(logits).unsqueeze(-1) * len(ANCHOR_WINDOW)
+        read = snap_((weights * self._near(values, row)).flatten(-3))
+        near = torch.cat([cell[..., : self.convolved] for cell in anchors_near(padded, row)], -1)
+        return self.fuse(read, on_grid=True) + self.direct(near, on_grid=True)
+
+    def _near(self, anchors: Tensor, row: int) -> Tensor:
+        """(B, H/2, W/2, heads, 12, head) for the cells of one packed row."""
+        cells = (cell.unflatten(-1, (self.heads, self.head)) for cell in anchors_near(anchors, row))
+        return torch.stack(list(cells), -2)

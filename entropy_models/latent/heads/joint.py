@@ -8,7 +8,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from ...exact.functions import gelu, tanh
+from ...exact.functions import gelu_, tanh
 from ...exact.grid import snap
 from ...exact.layers import ExactLinear
 from ..reads import Reads
@@ -48,11 +48,13 @@ class JointHead(Head):
 
     def forward(self, told: Mapping[str, Tensor], embedding: Tensor) -> Parameters:
         """See `Head`."""
-        hidden = gelu(self.second(gelu(self.first(told) + self.quality(embedding))))
-        means, log_scales = self.third(hidden).split(self.channels, -1)
+        hidden = gelu_(self.first(told) + self.quality(embedding))
+        hidden = gelu_(self.second(hidden, on_grid=True))
+        means, log_scales = self.third(hidden, on_grid=True).split(self.channels, -1)
         return Parameters(means, log_scales, hidden)
 
     def residual(self, parameters: Parameters, symbols: Tensor) -> Tensor:
         """See `Head`."""
         known = torch.cat((parameters.hidden, snap(symbols, limit=SYMBOL_REACH) * 0.25), -1)
-        return tanh(snap(self.residual_second(gelu(self.residual_first(known))))) * 0.5
+        hidden = gelu_(self.residual_first(known, on_grid=True))
+        return tanh(self.residual_second(hidden, on_grid=True)) * 0.5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 from torch import Tensor, nn
 
-from ...exact.functions import gelu
-from ...exact.grid import snap
+from ...exact.functions import gelu_
+from ...exact.grid import snap_
 from ...exact.layers import ExactDepthwise, ExactLinear
 from ..grids import Depthwise, shuffle, unshuffle
 from .base import HyperConfig
@@ -58,7 +58,7 @@ class HyperSynthesis(nn.Module):
 
     def forward(self, z_hat: Tensor, embedding: Tensor) -> Tensor:
         """z_hat (B, H / 4, W / 4, Z) and embedding (B, 1, 1, E) to features (B, H, W, width)."""
-        x = gelu(self.enter(z_hat * 0.25) + self.quality(embedding))
-        x = gelu(self.first_spatial(shuffle(self.first(x), 2)))
-        x = gelu(self.second_spatial(shuffle(self.second(x), 2)))
-        return snap(self.leave(x))
+        x = gelu_(self.enter(z_hat * 0.25) + self.quality(embedding))
+        x = gelu_(self.first_spatial(shuffle(self.first(x, on_grid=True), 2)))
+        x = gelu_(self.second_spatial(shuffle(self.second(x, on_grid=True), 2)))
+        return snap_(self.leave(x, on_grid=True))
