@@ -8,9 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitfloor.codecs import api
+from bitfloor.codecs.image.codec import ImageCodec
+from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.entropy_models.exact.attention import channel_attention, linear_attention, softmax_attention
 from bitfloor.entropy_models.exact.check import inexact
 from bitfloor.entropy_models.exact.convolution import ExactConv2d, ExactSubPixel
+from bitfloor.entropy_models.exact.frequencies import frequencies
 from bitfloor.entropy_models.exact.functions import exp, gelu, sigmoid, softmax, softplus, tanh
 from bitfloor.entropy_models.exact.grid import Grid, divide, float32_path, snap, snap_
 from bitfloor.entropy_models.exact.layers import ExactDepthwise, ExactLinear, freeze
@@ -18,6 +22,7 @@ from bitfloor.entropy_models.exact.pooling import ExactLayerNorm, average, avera
 from bitfloor.entropy_models.exact.rotary import Rotary
 from bitfloor.entropy_models.exact.sampling import cells, sample
 from bitfloor.entropy_models.exact.tabulate import tabulate
+from bitfloor.entropy_models.latent.gaussian import scale_index
 
 
 class Everything(nn.Module):
@@ -137,3 +142,42 @@ def test_the_readme_example_is_exact() -> None:
     names = {"nn": nn, "torch": torch, "Tensor": Tensor, "gelu": gelu, "sigmoid": sigmoid, "average": average}
     names |= {"ExactConv2d": ExactConv2d, "ExactLinear": ExactLinear, "snap_": snap_, "freeze": freeze}
     exec(example, names | {"inexact": inexact})
+
+
+class Walk(nn.Module):
+    """The exact half of the shipped picture codec, with symbols drawn from the means: what a decoder runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        codec = api.load("mlicv2")
+        assert isinstance(codec, ImageCodec)
+        self.path = codec.frozen.exact
+
+    def forward(self, z_hat: Tensor) -> Tensor:
+        return self.path.walk(z_hat.numpy(), torch.tensor([200]), self)
+
+    def code(self, place: object, means: Tensor, log_scales: Tensor) -> Tensor:
+        assert scale_index(log_scales).dtype == torch.int32
+        return torch.round(means * 3)
+
+
+class Frequencies(nn.Module):
+    """The token model of the shipped speech codec, up to the integers that the range coder reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        codec = api.load("secodec")
+        assert isinstance(codec, SECodecCodec)
+        self.tokens = codec.frozen.tokens
+
+    def forward(self, codes: Tensor) -> Tensor:
+        layers = codes.shape[2]
+        context, _ = self.tokens.context(self.tokens.before(codes), torch.tensor([layers]), self.tokens.start(1))
+        return frequencies(self.tokens.log2_frequencies(context, layers))
+
+
+def test_nothing_is_found_in_what_the_shipped_codecs_decode_with() -> None:
+    walk = Walk()
+    z_hat = torch.arange(6 * walk.path.hyper_channels).remainder(7).sub(3).reshape(1, 2, 3, -1).int()
+    assert inexact(walk, z_hat) == []
+    assert inexact(Frequencies(), torch.arange(48).reshape(1, 6, 8)) == []

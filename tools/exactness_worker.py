@@ -14,7 +14,7 @@ import torch
 from ..codecs import api, registry
 from ..codecs.base import Codec
 from ..codecs.container import unpack
-from ..entropy_models.exact.layers import ExactLinear
+from ..entropy_models.exact.layers import ExactLayer
 from .sources import codec_for, read_source
 
 
@@ -62,7 +62,7 @@ def latents_hash(codec: Codec, data: bytes) -> str:
 def transpose_weights(codec: Codec) -> None:
     """Lay out every exact matrix column by column, so that the library takes other kernels."""
     for layer in (layer for part in codec.exact_parts() for layer in part.modules()):
-        if isinstance(layer, ExactLinear):
+        if isinstance(layer, ExactLayer) and layer.weight.ndim == 2:
             layer.weight.data = layer.weight.data.t().contiguous().t()
 
 

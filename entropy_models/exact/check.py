@@ -45,13 +45,13 @@ _CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential, nn.ParameterList, nn
 _TORCH = str(Path(torch.__file__).parent)
 
 
-def inexact(module: nn.Module, *inputs: Tensor) -> list[str]:
+def inexact(module: nn.Module, *inputs: Any) -> list[str]:
     """What of a frozen module could differ between machines, one line each; an empty list if nothing was found.
 
     Args:
         module: frozen.
-        inputs: float64 (or float32 within `grid.float32_path`) for its forward; without any, only its parts are looked
-            at.
+        inputs: what its forward takes, tensors in float64 (or float32 within `grid.float32_path`); without any, only
+            its parts are looked at.
     """
     found = _parts(module)
     if inputs:
@@ -75,12 +75,17 @@ def _parts(module: nn.Module) -> list[str]:
             inside.update((id(part.weight), id(part.bias)))
             if part.dtype is None:
                 found.append(f"{name or kind}: has not been frozen")
-        elif type(part).__module__.startswith("torch.nn") and not isinstance(part, _HARMLESS + _CONTAINERS):
+        elif type(part).__module__.startswith("torch.nn.") and not _is_harmless(part):
             found.append(f"{name or kind}: torch.nn.{kind} is not exact")
     for name, parameter in module.named_parameters():
         if id(parameter) not in inside and not torch.equal(snap(parameter.detach().double()), parameter.double()):
             found.append(f"{name}: a parameter that is not on the grid of activations; freeze the module")
     return found
+
+
+def _is_harmless(part: nn.Module) -> bool:
+    """Whether a module of torch only holds others, or passes numbers on."""
+    return type(part) is nn.Module or isinstance(part, _HARMLESS + _CONTAINERS)
 
 
 class _Watch(TorchDispatchMode):

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..exact.grid import divide
 from .factorized import LIKELIHOOD_FLOOR
 
 # 128 scales from 0.11 to 128 in equal ratios. Both numbers are exact in binary, so that no logarithm of any
@@ -24,7 +25,7 @@ def coded_scales() -> list[float]:
 
 def scale_index(log_scales: Tensor) -> Tensor:
     """Index of the nearest coded scale in ratio, float64 in and int32 out, any shape."""
-    nearest = torch.round((log_scales - LOG_SCALE_LOW) / LOG_SCALE_STEP)
+    nearest = torch.round(divide(log_scales - LOG_SCALE_LOW, LOG_SCALE_STEP))
     return nearest.clamp(0, SCALE_COUNT - 1).to(torch.int32)
 
 

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from ...errors import UsageError
 from ..exact.functions import gelu
-from ..exact.grid import is_exact, snap
+from ..exact.grid import ACTIVATION, is_exact, snap
 from ..exact.layers import ExactLinear
+from ..exact.products import matmul
 
 UNUSED = -100.0  # log2 frequency of a code that a layer does not have
 
@@ -148,8 +149,7 @@ class TokenModel(nn.Module):
     def log2_frequencies(self, context: Tensor, layers: int) -> Tensor:
         """(B, S, L', K): base-2 logarithms for the tokens of the first L' layers in each step."""
         by_layer = self.directions(context)[..., :layers, :].movedim(2, 0)
-        # A sum of `embedding` products of grid numbers up to 64: exact in float64 for any size below 2^21.
-        scores = by_layer @ self.embedding[:layers, None].mT
+        scores = matmul(by_layer, self.embedding[:layers, None].mT, ACTIVATION, ACTIVATION)
         log2 = snap(scores.movedim(0, 2) + self.prior[:layers])
         return log2.masked_fill(self.missing[:layers], UNUSED)
 
