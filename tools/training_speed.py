@@ -42,7 +42,7 @@ def _step(
 ) -> dict[str, float]:
     optimizer.zero_grad()
     loss, forward = _timed(lambda: _loss(network, x, q_index, dtype))
-    _, backward = _timed(lambda: loss.backward())
+    _, backward = _timed(loss.backward)
     _, update = _timed(lambda: optimizer.step(1e-5))
     return dict(zip(PARTS, (forward, backward, update), strict=True))
 
