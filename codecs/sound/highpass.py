@@ -2,8 +2,8 @@
 
     y = x - three moving averages of x, one after the other
 
-A moving average over T seconds passes sinc(f T), so what is left is 1 - sinc(f T)^3: nothing at 0 Hz, -3 dB at 40 Hz,
-within 0.1 dB from 70 Hz on, without delay and without any phase. At the ends of the sound the averages are over what
+A moving average over T seconds passes sinc(f T), so what is left is 1 - sinc(f T)^3: nothing at 0 Hz, -3 dB at 20 Hz,
+within 0.1 dB from 35 Hz on, without delay and without any phase. At the ends of the sound the averages are over what
 there is, so that a constant is 0 everywhere.
 """
 
@@ -15,12 +15,12 @@ import numpy as np
 
 from .signal import in_blocks
 
-_SECONDS = 0.0122
+_SECONDS = 0.0244
 _PASSES = 3
 
 
 def high_pass(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
-    """Blocks float32 (n,) without what lies below about 40 Hz; the blocks' length makes no difference."""
+    """Blocks float32 (n,) without what lies below about 20 Hz; the blocks' length makes no difference."""
     half = max(1, round(_SECONDS * rate / 2))
     margin = _PASSES * half
     size = max(rate, 4 * margin)
