@@ -1,84 +1,96 @@
 """Codes chosen by what they cost as well as by how near they are: residual quantisation with entropy constraint.
 
 Of a thousand centroids in 64 dimensions several are almost equally near to a frame; the token model finds some of them
-far likelier. Each layer takes argmin of (squared distance + price * bits), bits by the model that codes the file
-(entropy-constrained vector quantisation, Chou, Lookabaugh and Gray 1989, with a price for every layer). A decoder
-does not notice; nothing here needs exact arithmetic.
+far likelier. So codes minimise squared distance + price * bits, bits by the model that codes the file
+(entropy-constrained vector quantisation, Chou, Lookabaugh and Gray 1989). And a layer's best code is not always the one
+that lets the later layers come nearest: the best `WIDTH` rows of codes are followed from layer to layer (beam search).
+
+    frame --layer 1--> 8 best codes --layer 2--> 8 best pairs --layer 3--> 8 best triples ...  --> the best row
 
 The price of a bit is the slope of Gaussian rate-distortion theory: D = c 2^(-2 R / dim) gives -dD/dR = 2 ln 2 D / dim.
-With D the mean squared error after a layer this needs no tuning, and leaves what the later layers see unchanged.
-On held-out speakers half that price and twice that price both did worse. D is the model's, what its codebooks left over
-in training (`ResidualQuantiser.errors`), not the sound's: a frame costs the same whatever comes minutes later.
+With D the mean squared error after a layer this needs no tuning: what a bit is worth after a layer shrinks in later
+ones as the error does. D is the model's, what its codebooks left over in training (`ResidualQuantiser.errors`), not
+the sound's: a frame costs the same whatever comes minutes later. A decoder notices nothing of all this; nothing here
+needs exact arithmetic.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ...entropy_models.tokens.token_coding import BLOCK_STEPS, walk
+from ...entropy_models.exact.settings import one_thread, own_settings
+from ...entropy_models.tokens.token_coding import BLOCK_STEPS
 from ...entropy_models.tokens.token_model import TokenModel, delay
 from .residual_vq import ResidualQuantiser
 
-_LEAST_SHARE = 2.0**-24  # that the range coder gives a token
+WIDTH = 8  # rows of codes that are followed: 16 gain little more
 
 
-class PricedChoice:
-    """Chooses codes of latents (T, D), layer after layer, at the model's prices."""
+def search(latents: Tensor, codebooks: Sequence[Tensor], bits: Tensor, prices: Sequence[float], width: int) -> Tensor:
+    """Codes (T, L) for latents (T, D): of all rows that a beam search sees, those of least distance + price * bits.
 
-    def __init__(self, quantiser: ResidualQuantiser, latents: Tensor) -> None:
-        self.centroids = [quantiser.centroids()[layer, :size] for layer, size in enumerate(quantiser.sizes)]
-        self.prices = [2 * math.log(2) * error / quantiser.dim for error in quantiser.errors()]
-        self.residual = latents.clone()
+    After each layer the `width` rows of least cost stay, judged at that layer's price.
 
-    def choose(self, layer: int, frames: Tensor, bits: Tensor) -> Tensor:
-        """Codes (M,) of a layer for `frames` (M,), whose codes of the layers before are chosen; bits (M, >= K)."""
-        centroids = self.centroids[layer]
-        residual = self.residual[frames]
-        distance = centroids.square().sum(1) - 2 * residual @ centroids.T
-        chosen = (distance + self.prices[layer] * bits[:, : len(centroids)]).argmin(1)
-        self.residual[frames] = residual - centroids[chosen]
-        return chosen
-
-
-class Choosing:
-    """A `TokenSource` that asks `choice` for every token; contexts inside a block are those of `codes` (T, L)."""
-
-    block = BLOCK_STEPS
-
-    def __init__(self, codes: Tensor, choice: PricedChoice) -> None:
-        self.steps = delay(codes[None])[0].numpy()
-        self.choice = choice
-
-    def take(self, rows: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """See `TokenSource`."""
-        steps, layers = (torch.from_numpy(place) for place in places)
-        frequencies = torch.from_numpy(rows).float()
-        share = frequencies / frequencies.sum(1, keepdim=True)
-        bits = -torch.log2(share.clamp_(min=_LEAST_SHARE))
-        codes = torch.empty_like(steps)
-        for layer in layers.unique().tolist():
-            here = layers == layer
-            codes[here] = self.choice.choose(layer, steps[here] - layer, bits[here])
-        return codes.numpy()
-
-
-def choose_codes(model: TokenModel, quantiser: ResidualQuantiser, latents: Tensor, nearest: Tensor) -> np.ndarray:
-    """Codes (T, L) int64 of latents (T, D) under a frozen token model, beginning with the `nearest` codes (T, L)."""
-    choice = PricedChoice(quantiser, latents)
-    return walk(model, nearest.shape[0], nearest.shape[1], Choosing(nearest, choice))
+    Args:
+        latents: what to quantise.
+        codebooks: (K, D) centroids of each layer.
+        bits: (T, L, K') what each code costs, K' at least K.
+        prices: squared distance that a bit is worth, after each layer.
+        width: rows that are followed; 1 takes the best code in each layer.
+    """
+    left, spent = latents[:, None], latents.new_zeros(len(latents), 1)
+    rows = torch.empty(len(latents), 1, 0, dtype=torch.int64)
+    for layer, (centroids, price) in enumerate(zip(codebooks, prices, strict=True)):
+        size, asked = len(centroids), bits[:, layer, : len(centroids)]
+        cost = left @ (-2 * centroids.T)  # of a row's squared distance the part that row and code share
+        cost += (centroids.square().sum(1) + price * asked)[:, None]
+        cost += (left.square().sum(2) + price * spent)[:, :, None]
+        best = cost.flatten(1).topk(min(width, cost[0].numel()), largest=False).indices
+        row, code = best // size, best % size
+        left = left.gather(1, row[:, :, None].expand(-1, -1, left.shape[2])) - centroids[code]
+        spent = spent.gather(1, row) + asked.gather(1, code)
+        rows = torch.cat([rows.gather(1, row[:, :, None].expand(-1, -1, layer)), code[:, :, None]], dim=2)
+    return rows[:, 0]  # topk sorts
 
 
 @torch.no_grad()
-def choose_in_training(model: TokenModel, quantiser: ResidualQuantiser, latents: Tensor, nearest: Tensor) -> Tensor:
-    """The same under a token model in training, in one block."""
+@own_settings()
+@one_thread()
+def choose_codes(
+    model: TokenModel, quantiser: ResidualQuantiser, latents: Tensor, nearest: Tensor, width: int = WIDTH
+) -> np.ndarray:
+    """Codes (T, L) int64 of latents (T, D) under a token model, frozen or in training.
+
+    What codes cost is asked with the `nearest` codes (T, L) as the past.
+    """
     layers = nearest.shape[1]
-    context, _ = model.context(model.before(delay(nearest[None])), torch.tensor([layers]), model.start(1))
-    log2 = model.log2_frequencies(context, layers)[0]
-    choice = PricedChoice(quantiser, latents)
-    frames = torch.arange(len(nearest))
-    codes = [choice.choose(layer, frames, -log2[frames + layer, layer]) for layer in range(layers)]
-    return torch.stack(codes, dim=1)
+    codebooks = [quantiser.centroids()[layer, :size] for layer, size in enumerate(quantiser.sizes[:layers])]
+    prices = [2 * math.log(2) * error / quantiser.dim for error in quantiser.errors()[:layers]]
+    chosen, start = [], 0
+    for bits in costs(model, nearest):
+        chosen.append(search(latents[start : start + len(bits)], codebooks, bits, prices, width))
+        start += len(bits)
+    codes: np.ndarray = torch.cat(chosen).numpy()
+    return codes
+
+
+def costs(model: TokenModel, codes: Tensor) -> Iterator[Tensor]:
+    """Bits (T', L, K) float32 of all codes in blocks of frames, codes (T, L) being the past of each."""
+    layers = codes.shape[1]
+    active, past = torch.tensor([layers]), model.start(1)
+    before = F.pad(delay(codes[None])[:, :-1], (0, 0, 1, 0), value=-1)
+    steps = torch.empty(0, layers, model.config.codes, dtype=torch.float32)
+    for entered in before.split(BLOCK_STEPS, dim=1):
+        context, past = model.context(model.enter(entered), active, past)
+        steps = torch.cat([steps, model.log2_frequencies(context, layers)[0].float()])
+        frames = max(0, len(steps) - layers + 1)  # of which every layer's step is here
+        if frames:
+            log2 = torch.stack([steps[layer : layer + frames, layer] for layer in range(layers)], dim=1)
+            yield torch.logsumexp(log2 * math.log(2), dim=2, keepdim=True) / math.log(2) - log2
+        steps = steps[frames:]

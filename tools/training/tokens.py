@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ...codecs.secodec.frames import pad_to_frames
 from ...codecs.secodec.frozen import new_token_model
 from ...codecs.secodec.model import SECodecNetwork
-from ...codecs.secodec.rate_distortion import choose_in_training
+from ...codecs.secodec.rate_distortion import choose_codes
 from ...entropy_models.structural import Rule
 from ...entropy_models.tokens.token_model import TokenModelConfig
 from .speech import Utterance, find_speech, levelled, load_waveform, split_speakers
@@ -83,7 +83,8 @@ class TokenTask:
         if self.rule != "nearest":
             return nearest
         quantiser = self.network.quantiser
-        return [choose_in_training(self.tokens, quantiser, *pair) for pair in zip(latents, nearest, strict=True)]
+        pairs = zip(latents, nearest, strict=True)
+        return [torch.from_numpy(choose_codes(self.tokens, quantiser, *pair)) for pair in pairs]
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Codes (B, F, L), -1 where a clip has ended or a layer is not used, and the numbers of layers (B,)."""
