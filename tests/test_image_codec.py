@@ -16,8 +16,8 @@ from bitfloor.codecs.image.codec import ImageCodec
 from bitfloor.codecs.image.frozen import FrozenImage, load_network, model_tensors, save_model
 from bitfloor.codecs.model_file import content_fingerprint
 from bitfloor.entropy_models.coding.range_coder import RangeEncoder
+from bitfloor.entropy_models.exact.convolution import shuffle, unshuffle
 from bitfloor.entropy_models.latent.gains import interpolate
-from bitfloor.entropy_models.latent.grids import shuffle, unshuffle
 from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of, quality_of
 from bitfloor.entropy_models.parts import to_json
 from bitfloor.errors import CorruptStreamError, ModelError

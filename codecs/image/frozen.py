@@ -21,6 +21,8 @@ from torch import Tensor
 
 from ...entropy_models.exact.layers import FreezeError
 from ...entropy_models.exact.settings import own_settings
+from ...entropy_models.exact.tabulate import Tabulated
+from ...entropy_models.exact.tabulate import tabulate as tabulate_modules
 from ...entropy_models.latent.exact_path import ExactPath, tabulate
 from ...entropy_models.latent.factorized import FactorizedPrior
 from ...entropy_models.latent.gains import Gains
@@ -93,7 +95,12 @@ def network_from(config_text: str, tensors: Mapping[str, Tensor], name: str) -> 
 
 def load_network(path: Path) -> ImageNetwork:
     """The network of a model file, ready to be trained. Raises ModelError."""
-    return network_from(*read_model(path, FORMAT), path.stem)
+    network = network_from(*read_model(path, FORMAT), path.stem)
+    for module in network.modules():
+        if isinstance(module, Tabulated):  # its tables were those of the weights before more training
+            for name, _ in list(module.named_buffers(recurse=False)):
+                setattr(module, name, None)
+    return network
 
 
 def model_tensors(network: ImageNetwork) -> dict[str, Tensor]:
@@ -101,8 +108,11 @@ def model_tensors(network: ImageNetwork) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for part, module in network.named_children():
         full = isinstance(module, FULL_PRECISION)
-        for name, value in module.state_dict().items():
-            tensors[f"network.{part}.{name}"] = value.detach().cpu() if full else value.detach().cpu().half()
+        exported = deepcopy(module).cpu()
+        tabulate_modules(exported)
+        for name, value in exported.state_dict().items():
+            half = value.is_floating_point() and not full
+            tensors[f"network.{part}.{name}"] = value.half() if half else value
     tensors |= {f"exact.{name}": value for name, value in tabulate(network.prior, network.gains).items()}
     return {name: value.contiguous() for name, value in tensors.items()}
 

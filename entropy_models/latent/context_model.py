@@ -20,6 +20,7 @@ from ..exact.grid import snap, snap_
 from .checkerboard import ANCHOR, NON_ANCHOR, merge
 from .contexts.base import Known
 from .gains import GainState
+from .heads.base import Seen
 from .slice_model import SliceModel, Slices
 from .symbol_coders import Pass, SymbolCoder
 
@@ -47,9 +48,10 @@ class ContextModel(nn.Module):
             known = Known(hyper, tuple(done))
             gathered = model.gather(known)
             told = model.tell(ANCHOR, known, gathered)
-            anchors = self._pass(model, Pass(index, ANCHOR), told, own, coder)
-            told = model.tell(NON_ANCHOR, known.with_anchors(anchors), gathered)
-            others = self._pass(model, Pass(index, NON_ANCHOR), told, own, coder)
+            anchors = self._pass(model, Pass(index, ANCHOR), known, told, own, coder)
+            known = known.with_anchors(anchors)
+            told = model.tell(NON_ANCHOR, known, gathered)
+            others = self._pass(model, Pass(index, NON_ANCHOR), known, told, own, coder)
             done.append(merge(anchors, others))
         return torch.cat(done, -1)
 
@@ -61,12 +63,18 @@ class ContextModel(nn.Module):
 
     @staticmethod
     def _pass(
-        model: SliceModel, place: Pass, told: dict[str, Tensor], state: GainState, coder: SymbolCoder
+        model: SliceModel,
+        place: Pass,
+        known: Known,
+        told: dict[str, Tensor],
+        state: GainState,
+        coder: SymbolCoder,
     ) -> Tensor:
         head = model.head(place.parity)
         parameters = head(told, state.embedding)
         means = snap_(snap(parameters.means) * state.gain, limit=LATENT_LIMIT)
         log_scales = snap(parameters.log_scales) + state.log_gain
         symbols = coder.code(place, means, log_scales)
-        y_hat = symbols + means + head.residual(parameters, symbols)
+        seen = Seen(known, place.parity, symbols, means, state.inverse_gain)
+        y_hat = symbols + means + head.residual(parameters, seen)
         return snap_(y_hat * state.inverse_gain, limit=LATENT_LIMIT)

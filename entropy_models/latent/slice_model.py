@@ -67,7 +67,7 @@ class SliceModel(nn.Module):
         self.shared = [tag_of(context) for context in applying if "anchors" not in context.needs]
         widths = {tag_of(context): context.width_at(place) for context in applying}
         self.anchor_head, self.other_head = (
-            config.head.build({HYPER: hyper} | {n: widths[n] for n in self.names[parity]}, place.channels, embedding)
+            config.head.build({HYPER: hyper} | {n: widths[n] for n in self.names[parity]}, place, embedding)
             for parity in (ANCHOR, NON_ANCHOR)
         )
 

@@ -12,7 +12,8 @@ import msgspec
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ....entropy_models.latent.grids import Depthwise, shuffle, unshuffle
+from ....entropy_models.exact.convolution import shuffle, unshuffle
+from ....entropy_models.latent.grids import Depthwise
 from .base import Transform, TransformConfig
 
 PATCH = 8

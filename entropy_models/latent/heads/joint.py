@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from ...exact.functions import gelu_, tanh
 from ...exact.grid import snap
 from ...exact.layers import ExactLinear
+from ..contexts.base import Place
 from ..reads import Reads
-from .base import Head, HeadConfig, Parameters
+from .base import Head, HeadConfig, Parameters, Seen
 
 SYMBOL_REACH = 8.0  # symbols beyond it look alike to the residual prediction
 
@@ -28,9 +29,9 @@ class Joint(HeadConfig, msgspec.Struct, frozen=True, tag="joint", forbid_unknown
     second: int = 192
     residual: int = 96
 
-    def build(self, widths: Mapping[str, int], channels: int, embedding: int) -> Head:
+    def build(self, widths: Mapping[str, int], place: Place, embedding: int) -> Head:
         """The head of one pass."""
-        return JointHead(self, widths, channels, embedding)
+        return JointHead(self, widths, place.channels, embedding)
 
 
 class JointHead(Head):
@@ -53,8 +54,8 @@ class JointHead(Head):
         means, log_scales = self.third(hidden, on_grid=True).split(self.channels, -1)
         return Parameters(means, log_scales, hidden)
 
-    def residual(self, parameters: Parameters, symbols: Tensor) -> Tensor:
+    def residual(self, parameters: Parameters, seen: Seen) -> Tensor:
         """See `Head`."""
-        known = torch.cat((parameters.hidden, snap(symbols, limit=SYMBOL_REACH) * 0.25), -1)
+        known = torch.cat((parameters.hidden, snap(seen.symbols, limit=SYMBOL_REACH) * 0.25), -1)
         hidden = gelu_(self.residual_first(known, on_grid=True))
         return tanh(self.residual_second(hidden, on_grid=True)) * 0.5

@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 from torch import Tensor, nn
 
+from ...exact.convolution import shuffle, unshuffle
 from ...exact.functions import gelu_
 from ...exact.grid import snap_
 from ...exact.layers import ExactDepthwise, ExactLinear
-from ..grids import Depthwise, shuffle, unshuffle
+from ..grids import Depthwise
 from .base import HyperConfig
 
 
