@@ -8,10 +8,10 @@ from ..exact.convolution import shuffle
 
 
 class Depthwise(nn.Conv2d):
-    """3x3 depthwise convolution over (B, H, W, C), in ordinary floats."""
+    """k x k depthwise convolution over (B, H, W, C), in ordinary floats."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, 3, padding=1, groups=channels)
+    def __init__(self, channels: int, kernel: int = 3) -> None:
+        super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same shape."""

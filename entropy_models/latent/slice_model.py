@@ -63,6 +63,7 @@ class SliceModel(nn.Module):
             for parity in context.passes:
                 self.names[parity].append(name)
             if "anchors" not in context.needs and NON_ANCHOR in context.passes:
+                # what serves both passes, those that need the anchors may read, too
                 place = replace(place, told={**place.told, name: context.width_at(place)})
         self.shared = [tag_of(context) for context in applying if "anchors" not in context.needs]
         widths = {tag_of(context): context.width_at(place) for context in applying}

@@ -5,21 +5,45 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ....entropy_models.latent.contexts.channel import Channel
+from ....entropy_models.latent.contexts.deep_channel import DeepChannel
+from ....entropy_models.latent.contexts.hyper_global import HyperGlobal
 from ....entropy_models.latent.contexts.inter import InterGlobal
+from ....entropy_models.latent.contexts.inter_attention import InterAttention
 from ....entropy_models.latent.contexts.intra import IntraGlobal
+from ....entropy_models.latent.contexts.intra_attention import IntraAttention
 from ....entropy_models.latent.contexts.local import Local
+from ....entropy_models.latent.contexts.window import Window
+from ....entropy_models.latent.heads.separate import Separate
+from ....entropy_models.latent.hyperpriors.convolutional import ConvolutionalHyper
 from ....entropy_models.latent.hyperpriors.depthwise import DepthwiseHyper
 from ....entropy_models.latent.slice_model import Slices
 from ..codec import ImageCodec
 from ..config import ImageConfig
 from ..transforms.patch import Patch
+from ..transforms.token_mixing import TokenMixing
 
 PRESETS = {
     "mlicv2-small": ImageConfig(
         Patch(widths=(256, 368), analysis_depths=(3, 2), synthesis_depths=(4, 2), linear_path=True),
         DepthwiseHyper(channels=48, width=128),
         Slices((16, 16, 32, 64, 168), (Channel(), InterGlobal(), Local(convolved=32), IntraGlobal())),
-    )
+    ),
+    # The paper's dimensions, with all that it adds to MLIC++.
+    "mlicv2-base": ImageConfig(
+        TokenMixing(192),
+        ConvolutionalHyper(channels=192, half=320),
+        Slices(
+            (32,) * 10,
+            (
+                HyperGlobal(),
+                DeepChannel(),
+                InterAttention(rope=True, reweight=True),
+                Window(rope=True),
+                IntraAttention(rope=True, reweight=True),
+            ),
+            Separate(),
+        ),
+    ),
 }
 
 
