@@ -55,6 +55,13 @@ def from_json(text: str | bytes, kind: type[Config]) -> Config:
         raise ModelError(f"the network's configuration is wrong: {str(error).splitlines()[0]}") from error
 
 
+def tag_of(part: object) -> str:
+    """The tag of a part's configuration."""
+    if not isinstance(part, msgspec.Struct):
+        raise TypeError(f"{type(part).__name__} is no configuration")
+    return str(part.__struct_config__.tag)
+
+
 def find(family: type[Part], tag: str) -> type[msgspec.Struct]:
     """The configuration class of `family` that has this tag.
 

@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from bitfloor.entropy_models.exact.check import inexact
+from bitfloor.entropy_models.exact.grid import snap
+from bitfloor.entropy_models.exact.layers import freeze
+from bitfloor.entropy_models.exact.tabulate import tabulate
 from bitfloor.entropy_models.latent.attention import LinearAttention
 from bitfloor.entropy_models.latent.checkerboard import ANCHOR, pack
 from bitfloor.entropy_models.latent.context_model import ContextModel
 from bitfloor.entropy_models.latent.contexts.channel import Channel
+from bitfloor.entropy_models.latent.contexts.deep_channel import DeepChannel
+from bitfloor.entropy_models.latent.contexts.hyper_global import HyperGlobal
 from bitfloor.entropy_models.latent.contexts.inter import InterGlobal
+from bitfloor.entropy_models.latent.contexts.inter_attention import InterAttention
 from bitfloor.entropy_models.latent.contexts.intra import IntraGlobal
+from bitfloor.entropy_models.latent.contexts.intra_attention import IntraAttention
 from bitfloor.entropy_models.latent.contexts.local import Local
+from bitfloor.entropy_models.latent.contexts.masked import Masked
+from bitfloor.entropy_models.latent.contexts.window import Window
 from bitfloor.entropy_models.latent.gains import GainState
+from bitfloor.entropy_models.latent.heads.separate import Separate
 from bitfloor.entropy_models.latent.slice_model import Slices
 from bitfloor.entropy_models.latent.symbol_coders import Pass
 
 CHANNELS, HYPER, EMBEDDING = (4, 4, 8), 12, 6
-SLICES = Slices(CHANNELS, (Channel(), InterGlobal(), Local(), IntraGlobal()))
+SLICES = {
+    "small": Slices(CHANNELS, (Channel(), InterGlobal(), Local(), IntraGlobal())),
+    "convolutions": Slices(CHANNELS, (DeepChannel((8, 8)), Masked()), Separate((8, 8, 8), (8, 8))),
+    "softmax": Slices(
+        CHANNELS,
+        (DeepChannel((8, 8)), InterAttention("softmax", head=2), Window(), IntraAttention("softmax")),
+        Separate((8, 8, 8), (8, 8)),
+    ),
+    "all": Slices(
+        CHANNELS,
+        (
+            HyperGlobal(),
+            DeepChannel((8, 8)),
+            InterAttention(rope=True, reweight=True, head=2, mixer=8, width=6),
+            Window(rope=True),
+            IntraAttention(rope=True, reweight=True),
+        ),
+        Separate((8, 8, 8), (8, 8)),
+    ),
+}
 
 
 class Recorder:
-    """Rounds a given latent and keeps means and log scales of every pass."""
+    """Rounds a given latent, or takes given symbols; keeps them, and means and log scales of every pass."""
 
-    def __init__(self, latent: torch.Tensor) -> None:
+    def __init__(self, latent: torch.Tensor, symbols: list[torch.Tensor] | None = None) -> None:
         self.parts = latent.split(CHANNELS, -1)
+        self.given = symbols
         self.seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.symbols: list[torch.Tensor] = []
 
     def code(
         self, place: Pass, means: torch.Tensor, log_scales: torch.Tensor, coded: torch.Tensor | None = None
     ) -> torch.Tensor:
         self.seen.append((means, log_scales))
-        return torch.round(pack(self.parts[place.slice], place.parity) - means)
+        if self.given is not None:
+            symbols = self.given[len(self.symbols)].to(means)
+        else:
+            symbols = torch.round(pack(self.parts[place.slice], place.parity) - means)
+        self.symbols.append(symbols)
+        return symbols
 
 
-def setup_model() -> tuple[ContextModel, GainState]:
+def setup_model(kind: str) -> tuple[ContextModel, GainState]:
     torch.manual_seed(0)
-    model = ContextModel(SLICES, HYPER, EMBEDDING)
-    for module in model.modules():
-        if hasattr(module, "residual_second"):
-            torch.nn.init.normal_(module.residual_second.weight, std=0.3)
+    model = ContextModel(SLICES[kind], HYPER, EMBEDDING)
+    for name, parameter in model.named_parameters():
+        if not parameter.any():  # what training starts at zero
+            torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(len(name)))
     one = torch.ones(1, 1, 1, 1, sum(CHANNELS))
     return model, GainState(torch.randn(1, 1, 1, 1, EMBEDDING), one * 2, one / 2, one * 0.7)
 
@@ -59,10 +97,11 @@ def test_linear_attention_is_softmax_over_positions_and_channels() -> None:
     assert torch.allclose(layer(query, key, value), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", SLICES)
 @torch.no_grad()
-def test_a_pass_sees_only_what_was_coded_before_it() -> None:
+def test_a_pass_sees_only_what_was_coded_before_it(kind: str) -> None:
     """Change one symbol of every pass in turn: earlier passes and its own parameters must not move."""
-    model, state = setup_model()
+    model, state = setup_model(kind)
     hyper = torch.randn(1, 8, 12, HYPER)
     latent = torch.randn(1, 8, 12, sum(CHANNELS)) * 3
     reference = Recorder(latent)
@@ -79,9 +118,39 @@ def test_a_pass_sees_only_what_was_coded_before_it() -> None:
             assert same == (index <= number), f"pass {index} after a change in pass {number}"
 
 
+@pytest.mark.parametrize("kind", SLICES)
 @torch.no_grad()
-def test_the_walk_gives_back_the_latent_within_half_a_step_and_the_residual() -> None:
-    model, state = setup_model()
+def test_the_walk_gives_back_the_latent_within_half_a_step_and_the_residual(kind: str) -> None:
+    model, state = setup_model(kind)
     latent = torch.randn(1, 8, 12, sum(CHANNELS)) * 3
     y_hat = model(torch.randn(1, 8, 12, HYPER), state, Recorder(latent * 2))
     assert (y_hat - latent).abs().max() <= (0.5 + 0.5) / 2 + 1e-5
+
+
+@pytest.mark.parametrize("kind", SLICES)
+@torch.no_grad()
+def test_a_frozen_walk_is_exact_and_near_the_trained_one(kind: str) -> None:
+    model, state = setup_model(kind)
+    hyper, latent = torch.randn(1, 8, 12, HYPER), torch.randn(1, 8, 12, sum(CHANNELS)) * 3
+    plain = Recorder(latent)
+    model(hyper, state, plain)
+    tabulate(model)
+    freeze(model.double())
+    exact_state = GainState(*(snap(part.double()) for part in vars(state).values()))
+    frozen = Recorder(latent.double(), plain.symbols)
+    model(snap(hyper.double()), exact_state, frozen)
+    for before, after in zip(plain.seen, frozen.seen, strict=True):
+        assert all((a - b).abs().max() < 0.05 for a, b in zip(before, after, strict=True))
+    inputs = (snap(hyper.double()), exact_state, Recorder(latent.double()))
+    assert inexact(Bound(model, *inputs), inputs[0]) == []
+
+
+class Bound(torch.nn.Module):
+    """The walk as a function of the hyper features alone."""
+
+    def __init__(self, model: ContextModel, hyper: torch.Tensor, state: GainState, coder: Recorder) -> None:
+        super().__init__()
+        self.model, self.state, self.coder = model, state, coder
+
+    def forward(self, hyper: torch.Tensor) -> torch.Tensor:
+        return self.model(hyper, self.state, self.coder)

@@ -48,7 +48,7 @@ class ImageNetwork(nn.Module):
         self.hyper_analysis = hyper.build_analysis(latent, embedding)
         self.hyper_synthesis = hyper.build_synthesis(embedding)
         self.prior = FactorizedPrior(hyper.channels)
-        self.context = ContextModel(config.slices, hyper.width, embedding)
+        self.context = ContextModel(config.slices, hyper.features, embedding)
         self.gains = Gains(latent, hyper.channels, embedding)
         self.q_scale = QScale(config.transform.analysis_features, config.transform.synthesis_features)
 

@@ -81,7 +81,7 @@ class GridAttention(nn.Module):
         """
         q, k, v = snap(self.query(query)), snap(self.key(key)), self.value(value)
         if self.rotary is not None:
-            cosines, sines = self.rotary.turns(*q.shape[1:3], q)
+            cosines, sines = self.rotary.turns(q.shape[1], q.shape[2], q)
             q, k = self.rotary(q, cosines, sines), self.rotary(k, cosines, sines)
         asks, answers = cells or (None, None)
         q, k, v = self._cells(q, asks), self._cells(k, answers), self._cells(v, answers)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .full_precision import full_precision
+
 LIKELIHOOD_FLOOR = 1e-9
 
 
@@ -51,7 +53,7 @@ class FactorizedPrior(nn.Module):
         P(z) = F((z + 1/2) / scale) - F((z - 1/2) / scale), which is how one prior serves every quality.
         """
         inverse = 1.0 if scale is None else 1.0 / scale
-        with torch.autocast(z.device.type, enabled=False):  # a difference of two sigmoids needs all its bits
+        with full_precision(z):  # a difference of two sigmoids needs all its bits
             lower = self.logits(((z - 0.5) * inverse).unsqueeze(1)).squeeze(1)
             upper = self.logits(((z + 0.5) * inverse).unsqueeze(1)).squeeze(1)
         # Evaluated in the tail where both sigmoids are small, or their difference would cancel.

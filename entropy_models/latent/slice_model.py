@@ -9,6 +9,7 @@ import msgspec
 from torch import Tensor, nn
 
 from ..exact.grid import snap
+from ..parts import tag_of
 from .checkerboard import ANCHOR, NON_ANCHOR, pack
 from .contexts.base import ContextConfig, Known, Place
 from .heads.base import Head, HeadConfig
@@ -88,10 +89,3 @@ class SliceModel(nn.Module):
         """The head of one pass."""
         head: Head = self.anchor_head if parity == ANCHOR else self.other_head
         return head
-
-
-def tag_of(part: object) -> str:
-    """The tag of a part's configuration."""
-    if not isinstance(part, msgspec.Struct):
-        raise TypeError(f"{type(part).__name__} is no configuration")
-    return str(part.__struct_config__.tag)

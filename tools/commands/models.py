@@ -13,14 +13,21 @@ from ..console import common_options, note
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.option("--presets", is_flag=True, help="List the networks of pictures that can be trained, instead.")
 @common_options
-def command(as_json: bool) -> None:
+def command(as_json: bool, presets: bool) -> None:
     """List the models that are here: size, training, measured points.
 
     Besides the shipped ones, those in the folders that the environment variable BITFLOOR_MODELS names.
     The first of a codec is its default. `--model` of other commands takes a name or a fingerprint of this list, a
     model file, or a folder with one model.
+
+    --presets shows parameters, and multiplications for each pixel of encoding and decoding together. With --json it
+    gives the configuration of each, too, which `bitfloor train --config` takes from a file.
     """
+    if presets:
+        _list_presets(as_json)
+        return
     found = weights.entries()
     for entry in found:
         if others := weights.same_name(entry, found):
@@ -30,6 +37,33 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([_as_dict(entry) for entry in found], indent=2))
     else:
         click.echo("\n\n".join("\n".join(_lines(entry)) for entry in found) or "no model is here")
+
+
+def _list_presets(as_json: bool) -> None:
+    from ...codecs.image.measure import cost_of
+    from ...codecs.image.presets import all_presets
+    from ...entropy_models.parts import tag_of, to_json
+
+    costs = {name: (config, cost_of(config)) for name, config in all_presets().items()}
+    if as_json:
+        rows = [
+            {
+                "name": name,
+                "parameters": cost.parameters,
+                "macs_per_pixel": round(cost.macs_per_pixel),
+                "config": json.loads(to_json(config)),
+            }
+            for name, (config, cost) in costs.items()
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    click.echo(f"{'network':16}{'parameters':>12}{'kMAC/pixel':>12}  slices; transform, contexts")
+    for name, (config, cost) in costs.items():
+        parts = ", ".join(tag_of(part) for part in (config.transform, *config.slices.contexts))
+        slices = " ".join(map(str, config.slices.channels))
+        click.echo(
+            f"{name:16}{cost.parameters / 1e6:>10.2f} M{cost.macs_per_pixel / 1000:>12.1f}  {slices}; {parts}"
+        )
 
 
 def _as_dict(entry: weights.ModelEntry) -> dict[str, object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ....entropy_models.latent.full_precision import full_precision
+
 LEAST = 1e-6
 
 
@@ -22,7 +24,7 @@ class GDN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same shape, in float32: squares of features need its range."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             energy = nn.functional.linear(x.float().square(), self.root_gamma.square(), self.root_beta.square())
             norm = torch.sqrt(energy + LEAST)
             return x * norm if self.inverse else x / norm

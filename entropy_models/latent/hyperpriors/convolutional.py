@@ -24,7 +24,7 @@ class ConvolutionalHyper(HyperConfig, msgspec.Struct, frozen=True, tag="convolut
     half: int = 320
 
     @property
-    def width(self) -> int:
+    def features(self) -> int:
         """Both halves."""
         return 2 * self.half
 

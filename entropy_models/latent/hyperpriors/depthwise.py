@@ -19,6 +19,11 @@ class DepthwiseHyper(HyperConfig, msgspec.Struct, frozen=True, tag="depthwise", 
     channels: int = 96
     width: int = 192
 
+    @property
+    def features(self) -> int:
+        """The width of all layers."""
+        return self.width
+
     def build_analysis(self, latent: int, embedding: int) -> nn.Module:
         """See `HyperConfig`."""
         return HyperAnalysis(self, latent, embedding)
