@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_model import CONFIG, smooth_picture, tiny_codec, tiny_network
+from msgspec.structs import replace
+from tiny_model import CONFIG, TINIEST, smooth_picture, tiny_codec, tiny_network
 
 from bitfloor.codecs.container import Header, pack, unpack
 from bitfloor.codecs.image import codec as codec_module
 from bitfloor.codecs.image import tiles
 from bitfloor.codecs.image.codec import ImageCodec
 from bitfloor.codecs.image.frozen import FrozenImage, load_network, model_tensors, save_model
+from bitfloor.codecs.image.model import ImageNetwork
+from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
 from bitfloor.codecs.model_file import content_fingerprint
 from bitfloor.entropy_models.coding.range_coder import RangeEncoder
 from bitfloor.entropy_models.exact.convolution import shuffle, unshuffle
+from bitfloor.entropy_models.latent.contexts.hyper_global import HyperGlobal
+from bitfloor.entropy_models.latent.contexts.inter_attention import InterAttention
 from bitfloor.entropy_models.latent.gains import interpolate
 from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of, quality_of
 from bitfloor.entropy_models.parts import to_json
@@ -181,6 +186,29 @@ def test_one_model_file_serves_coding_and_training(tmp_path: Path) -> None:
         assert torch.equal(again.state_dict()[name], value if exact else value.half().float()), name
     assert all(parameter.requires_grad for parameter in again.parameters())
     assert save_model(tmp_path / "b.safetensors", again).fingerprint == frozen.fingerprint
+
+
+def test_tables_made_at_export_stand_in_the_file_and_are_made_anew_after_more_training(tmp_path: Path) -> None:
+    config = replace(
+        TINIEST,
+        slices=replace(
+            TINIEST.slices, contexts=(HyperGlobal(), InterAttention(rope=True, reweight=True, width=4, head=4, mixer=4))
+        ),
+    )
+    torch.manual_seed(0)
+    network = ImageNetwork(config)
+    frozen = save_model(tmp_path / "a.safetensors", network)
+    rotary = frozen.exact.context.slices[1].contexts.inter_attention.attention.rotary
+    assert rotary.row_table is not None and rotary.row_table.dtype == torch.int16
+    again = load_network(tmp_path / "a.safetensors")
+    rotary = again.context.slices[1].contexts.inter_attention.attention.rotary
+    assert rotary.row_table is None
+    assert save_model(tmp_path / "b.safetensors", again).fingerprint == frozen.fingerprint
+    rotary.log_bases.data -= 1
+    assert save_model(tmp_path / "c.safetensors", again).fingerprint != frozen.fingerprint
+    codec = MLICv2Codec.from_path(tmp_path / "c.safetensors")
+    data = codec.encode(smooth_picture(100, 130), quality=70)
+    assert codec.decode(data).size == (130, 100)
 
 
 def test_a_network_outside_its_bound_refuses_to_freeze(tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def model_tensors(network: ImageNetwork) -> dict[str, Tensor]:
     for part, module in network.named_children():
         full = isinstance(module, FULL_PRECISION)
         exported = deepcopy(module).cpu()
+        if not full:
+            exported.half().float()  # tables are those of the weights in the file
         tabulate_modules(exported)
         for name, value in exported.state_dict().items():
             half = value.is_floating_point() and not full

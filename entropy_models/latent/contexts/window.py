@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...exact.attention import softmax_attention
@@ -14,7 +15,7 @@ from ...exact.grid import snap
 from ...exact.layers import ExactLinear
 from ...exact.pooling import ExactLayerNorm
 from ...exact.rotary import Rotary
-from ..checkerboard import ANCHOR, NON_ANCHOR, neighbours, pack, unpack
+from ..checkerboard import ANCHOR, NON_ANCHOR, pack, unpack
 from .base import ContextConfig, Known, Need, Place
 
 
@@ -67,7 +68,7 @@ class WindowContext(nn.Module):
     def forward(self, known: Known) -> Tensor:
         """To (B, H/2, 2, W/2, width): the other cells, packed."""
         grid = unpack(snap(known.own_anchors), ANCHOR)
-        window = torch.stack([pack(cell, NON_ANCHOR) for cell in neighbours(grid, self.places)], -2)
+        window = torch.stack([pack(cell, NON_ANCHOR) for cell in self._shifted(grid)], -2)
         cells = window.flatten(0, 3)  # (windows, places, C)
         normal = self.norm(cells)
         query, key, value = (snap(layer(normal, on_grid=True)) for layer in (self.query, self.key, self.value))
@@ -83,6 +84,12 @@ class WindowContext(nn.Module):
         told = snap(self.project(self.fuse(seen.flatten(1))))
         told = told + self.leave(gelu(self.enter(told, on_grid=True)))
         return told.view(*window.shape[:4], -1)
+
+    def _shifted(self, grid: Tensor) -> list[Tensor]:
+        """The grid moved to every place of the window; zeros beyond the border."""
+        reach, (h, w) = self.size // 2, grid.shape[1:3]
+        padded = F.pad(grid, (0, 0, reach, reach, reach, reach))
+        return [padded[:, reach + r : reach + r + h, reach + c : reach + c + w] for r, c in self.places]
 
     def _distances(self, device: torch.device) -> Tensor:
         """Index of the distance between every place and every anchor of a window, (places, anchors)."""
