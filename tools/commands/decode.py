@@ -17,7 +17,7 @@ from ...errors import CorruptStreamError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import MAX_PIXELS_OPTION, STREAM, TARGET
+from ..options import MAX_PIXELS_OPTION, MODEL, STREAM, TARGET
 from ..suffixes import SUFFIX, stem
 
 DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no option says
@@ -31,13 +31,21 @@ DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no o
     type=TARGET,
     help="File, whose suffix says the format, or folder. [IN.png, IN.wav]",
 )
+@click.option("--model", type=MODEL, help="The model that IN names: its name, file or folder. [found by itself]")
 @MAX_PIXELS_OPTION
 @click.option("-f", "--force", is_flag=True, help="Overwrite; beside IN only what -o names.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what is decoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
 @common_options
 def command(
-    inputs: tuple[Path, ...], out: str | None, max_pixels: int, force: bool, skip_existing: bool, recursive: bool
+    *,
+    inputs: tuple[Path, ...],
+    out: str | None,
+    model: str | None,
+    max_pixels: int,
+    force: bool,
+    skip_existing: bool,
+    recursive: bool,
 ) -> None:
     """Bring each compressed IN back; codec and model are found from the file. "-" is standard input.
 
@@ -49,7 +57,7 @@ def command(
 
     def work(job: Job) -> Sizes:
         with naming(job.source):
-            return _decode_file(job, files.read(job.source), existing.replaces(job), max_pixels)
+            return _decode_file(job, files.read(job.source), existing.replaces(job), model, max_pixels)
 
     run_jobs(jobs, work, existing)
 
@@ -103,7 +111,7 @@ def check_suffix(info: FileInfo, target: Path) -> None:
         picture_files.check_suffix(target)
 
 
-def _decode_file(job: Job, data: bytes, overwrite: bool, max_pixels: int) -> Sizes:
+def _decode_file(job: Job, data: bytes, overwrite: bool, model: str | None, max_pixels: int) -> Sizes:
     start = time.perf_counter()
     info = describe(data)
     default_suffix(info)
@@ -111,7 +119,7 @@ def _decode_file(job: Job, data: bytes, overwrite: bool, max_pixels: int) -> Siz
 
     from ...codecs.api import codec_of
 
-    codec = codec_of(data)
+    codec = codec_of(data, model)
     loaded = time.perf_counter()
     decoded = _decode(codec, data, max_pixels)
     ready = time.perf_counter()

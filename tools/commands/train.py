@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
 @click.option("--from", "start", type=MODEL, help="Begin with this model: a name or a path.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
-@click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-PRESET].")
+@click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-FINGERPRINT].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
 @click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
 @click.option("--neighbours", default=10, show_default=True, help="Speech: in the graph; fewer give more codes.")
@@ -81,7 +81,8 @@ def command(
     """Train a network on the pictures or speech in FOLDERS and write it as a model that the codec loads.
 
     The folder gets last.safetensors (checkpoint), log.csv, validation.csv and at the end the model with its
-    card. Put that folder into BITFLOOR_MODELS to use it. Several processes: start it with torchrun. For speech
+    card. `--model FOLDER` of other commands takes it from there; decode finds it by itself in the folders that
+    BITFLOOR_MODELS names. Several processes: start it with torchrun. For speech
     a JSON index may stand for a folder: a list of objects with file, source and speaker.
 
     The speech codec takes two or three runs with the same -o: --codec secodec; then, if time allows, --codec
@@ -95,14 +96,17 @@ def command(
     from ..training.export_image import export_image
     from ..training.export_secodec import STAGES, export_secodec
     from ..training.loop import Budget, Trainer
-    from ..training.tasks import SpeechOptions, is_picture_codec, make_task
+    from ..training.model_card import check_name
+    from ..training.tasks import SpeechOptions, check_codec, is_picture_codec, make_task
 
     pictures = is_picture_codec(codec)
     if config is not None and not pictures:
         raise UsageError("--config is for codecs of pictures")
     if start is not None and not (pictures or codec == "secodec"):
         raise UsageError("--from takes a model of pictures or of secodec only")
-    name = name or f"{codec.split('-', maxsplit=1)[0]}-{preset}"
+    check_codec(codec, preset)
+    if name is not None:
+        check_name(codec.partition("-")[0], name)
 
     def write() -> Path:
         return export_image(out, codec, name) if pictures else export_secodec(out, preset, name)

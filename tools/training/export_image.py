@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,20 @@ from ...codecs.image.frozen import save_model
 from ...codecs.image.model import ImageNetwork
 from ...entropy_models.parts import from_json
 from . import checkpoint
+from .model_card import write_model
 
 
-def export_image(folder: Path, codec: str, name: str) -> Path:
+def export_image(folder: Path, codec: str, name: str | None = None) -> Path:
     """Freeze the averaged weights of the checkpoint in `folder`; write model and card for `codec` there.
 
-    Raises ModelError without a checkpoint or where the network cannot be frozen.
+    Raises ModelError without a checkpoint or where the network cannot be frozen, UsageError as `write_model`.
     """
     source = folder / "last.safetensors"
     parts, progress = checkpoint.load(source)
     network = ImageNetwork(from_json(checkpoint.config_of(source), ImageConfig))
     checkpoint.fill(network, parts["average"], source)
-    path = folder / f"{name}.safetensors"
-    frozen = save_model(path, network)
     card: dict[str, Any] = {
         "codec": codec,
-        "fingerprint": frozen.fingerprint.hex(),
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": {
             "steps": progress["total_steps"],
@@ -35,5 +32,4 @@ def export_image(folder: Path, codec: str, name: str) -> Path:
         },
         "points": [],
     }
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    return path
+    return write_model(folder, name, lambda path: save_model(path, network).fingerprint, card)

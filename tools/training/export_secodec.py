@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ...codecs.secodec.frozen import new_token_model, save_frozen
 from ...codecs.secodec.model import PRESETS, SECodecNetwork
 from ...errors import UsageError
 from . import checkpoint
+from .model_card import write_model
 
 STAGES = {"secodec-adversarial": "adversarial", "secodec-tokens": "tokens"}  # folders below that of the network
 
@@ -35,11 +35,11 @@ def load_network(folder: Path, preset: str) -> SECodecNetwork:
     return network.eval()
 
 
-def export_secodec(folder: Path, preset: str, name: str) -> Path:
-    """Freezes both checkpoints below `folder`; writes NAME.safetensors and NAME.json there.
+def export_secodec(folder: Path, preset: str, name: str | None = None) -> Path:
+    """Freezes both checkpoints below `folder`; writes model and card there.
 
     Raises:
-        UsageError: for an unknown preset.
+        UsageError: for an unknown preset, and as `write_model` does.
         ModelError: without both checkpoints, or where the token model cannot be frozen.
     """
     network = load_network(folder, preset)
@@ -55,18 +55,14 @@ def export_secodec(folder: Path, preset: str, name: str) -> Path:
         average = found["adversarial"][0]["average"]
         decoder = {k.removeprefix("decoder."): v for k, v in average.items() if k.startswith("decoder.")}
         network.decoder.load_state_dict(decoder)
-    path = folder / f"{name}.safetensors"
-    frozen = save_frozen(path, network, tokens)
     card: dict[str, Any] = {
         "codec": "secodec",
-        "fingerprint": frozen.fingerprint.hex(),
         "parameters": sum(p.numel() for model in (network, tokens) for p in model.parameters()),
         "codes": network.quantiser.sizes,
         "training": {stage: _provenance(progress) for stage, (_, progress) in found.items()},
         "points": [],
     }
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    return path
+    return write_model(folder, name, lambda path: save_frozen(path, network, tokens).fingerprint, card)
 
 
 def _provenance(progress: dict[str, object]) -> dict[str, object]:

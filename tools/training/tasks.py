@@ -16,6 +16,8 @@ from .task import Task
 if TYPE_CHECKING:
     from ...codecs.image.config import ImageConfig
 
+SPEECH_CODECS = ("secodec", "secodec-adversarial", "secodec-tokens")
+
 Config = TypeVar("Config")
 
 
@@ -79,10 +81,26 @@ def make_task(
 
         task = TokenTask if codec == "secodec-tokens" else AdversarialTask
         return task(load_network(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
-    trained = [entry.name for entry in registry.CODECS if entry.has_models]
-    raise UsageError(
-        f"cannot train codec '{codec}': choose {', '.join(trained)}, secodec-adversarial or secodec-tokens"
-    )
+    raise _unknown(codec)
+
+
+def check_codec(codec: str, preset: str) -> None:
+    """Raise UsageError for a codec that is not trained or a preset that it does not have."""
+    if is_picture_codec(codec):
+        from ...codecs.image.presets import find
+
+        find(preset, codec)
+    elif codec in SPEECH_CODECS:
+        from ...codecs.secodec.model import PRESETS
+
+        _preset(PRESETS, preset)
+    else:
+        raise _unknown(codec)
+
+
+def _unknown(codec: str) -> UsageError:
+    known = [entry.name for entry in registry.CODECS if entry.has_models and entry.name not in SPEECH_CODECS]
+    return UsageError(f"cannot train codec '{codec}': choose one of {', '.join([*known, *SPEECH_CODECS])}")
 
 
 def is_picture_codec(codec: str) -> bool:
