@@ -12,7 +12,7 @@ import pytest
 def test_forked_workers_code_as_their_parent_does():
     done = subprocess.run(
         [sys.executable, "-W", "ignore", Path(__file__).with_name("forked_worker.py")],
-        env=os.environ | {"OMP_NUM_THREADS": "3"},
+        env=os.environ | {"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "passive"},  # or threads that wait take all time
         capture_output=True,
         text=True,
         timeout=240,  # a worker that waits for threads of its parent does so for ever
