@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from ..errors import UsageError
 from . import registry
-from .base import Codec, Model
-from .container import unpack
+from .aim import Aim, encode_to_aim
+from .base import Codec, Model, PictureCodec
+from .container import file_bytes, unpack
 from .info import FileInfo, describe
+from .picture import MAX_PIXELS
+from .sources import contents
+
+if TYPE_CHECKING:
+    from .image.presets.mlicv2 import MLICv2Codec
+    from .mecb import MECBCodec
+    from .secodec.codec import SECodecCodec
+
+Source = Any
+Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 
+@overload
+def load(name: Literal["mlicv2"] = "mlicv2", model: Model | None = None) -> MLICv2Codec: ...
+@overload
+def load(name: Literal["secodec"], model: Model | None = None) -> SECodecCodec: ...
+@overload
+def load(name: Literal["mecb"], model: Model | None = None) -> MECBCodec: ...
+@overload
+def load(name: str, model: Model | None = None) -> Codec: ...
 def load(name: str = "mlicv2", model: Model | None = None) -> Codec:
     """Return the codec called `name` with its model: one object for one model, however it is asked for.
 
@@ -19,19 +40,46 @@ def load(name: str = "mlicv2", model: Model | None = None) -> Codec:
     return registry.load(name).load(model)
 
 
-def encode(source: Any, *, codec: str = "mlicv2", model: Model | None = None, **options: Any) -> bytes:
-    """Return the file for `source`; `options` (such as quality=40) are those of the codec's `encode`."""
-    return load(codec, model).encode(source, **options)
+def encode(
+    source: Source,
+    *,
+    codec: str | None = None,
+    model: Model | None = None,
+    quality: float | None = None,
+    size: int | None = None,
+    bpp: float | None = None,
+    psnr: float | None = None,
+    effort: int = 0,
+    **options: Any,
+) -> bytes:
+    """Return the file for `source`: what the codec's `encode` takes, or the name of a file (str or path).
+
+    Without `codec` a named file gets the codec of its kind, as on the command line, and all else is a picture.
+    At most one of: `quality` 1..100; `size`, most bytes of the file; for pictures `bpp`, most bits for a pixel of the
+    whole file, and `psnr`, least PSNR in dB. The last three are met on the real file, by trying qualities. `effort`
+    above 0 spends more time on a picture, where the codec can. `options` are further ones of the codec's `encode`.
+    Raises UsageError for a source or a wish that cannot be, UnreadableInputError for a file that cannot be read,
+    TargetError where no quality reaches what was asked for.
+    """
+    aim = Aim(quality, size, bpp, psnr)
+    source, codec = contents(source, codec, options.get("max_pixels", MAX_PIXELS))
+    loaded = load("mlicv2" if codec is None else codec, model)
+    if effort:
+        if not isinstance(loaded, PictureCodec):
+            raise UsageError(f"effort is for pictures, not for the codec {loaded.name}")
+        options["effort"] = effort
+    return encode_to_aim(loaded, source, aim, options).data
 
 
-def decode(data: bytes, *, model: Model | None = None, **options: Any) -> Any:
+def decode(data: Data, *, model: Model | None = None, **options: Any) -> Any:
     """Return what a compressed file holds, as the usual object of its kind: a picture as a PIL image.
 
-    Codec and model are found from the file; `model` says where the model is that the file names, as for `load`;
-    `options` (such as max_pixels=2**30 for a picture) are those of the codec's `decode`.
-    Raises CorruptStreamError for damaged data, ModelError where its model is not here.
+    `data` are its bytes, or its name (str or path). Codec and model are found from the file; `model` says where the
+    model is that the file names, as for `load`; `options` (such as max_pixels=2**30 for a picture) are those of the
+    codec's `decode`. Raises CorruptStreamError for damaged data, ModelError where its model is not here.
     """
-    return codec_of(data, model).decode(data, **options)
+    content = file_bytes(data)
+    return codec_of(content, model).decode(content, **options)
 
 
 def codec_of(data: bytes, model: Model | None = None) -> Codec:
@@ -40,6 +88,6 @@ def codec_of(data: bytes, model: Model | None = None) -> Codec:
     return registry.load(registry.by_id(header.codec_id).name).load(model, fingerprint=header.fingerprint)
 
 
-def info(data: bytes) -> FileInfo:
-    """Return what a compressed file says of itself; needs neither the model nor torch."""
-    return describe(data)
+def info(data: Data) -> FileInfo:
+    """Return what a compressed file, its bytes or its name, says of itself; needs neither the model nor torch."""
+    return describe(file_bytes(data))

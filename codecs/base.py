@@ -149,14 +149,15 @@ class PictureCodec(Codec):
         """Return the file for `source`, anything that `picture_objects.as_picture` takes.
 
         That is a PIL image, an array or tensor of uint8, uint16 or floats in 0..1 (HxW, HxWx3 or 3xHxW, and some
-        more, see `picture_arrays`), or a `Picture`. Colours that alpha hides wholly are replaced by what codes well,
-        unless `exact`.
+        more, see `picture_arrays`), a `Picture`, or the name of a file (str or path). Colours that alpha
+        hides wholly are replaced by what codes well, unless `exact`.
         Raises UsageError for anything else and for more than `max_pixels` pixels.
         """
         from .picture_hidden import fill_hidden
         from .picture_objects import as_picture
+        from .sources import contents
 
-        picture = as_picture(source)
+        picture = as_picture(contents(source, self.name, max_pixels)[0])
         check_pixels(picture.width, picture.height, max_pixels, UsageError)
         return self.encode_picture(picture if exact else fill_hidden(picture), check_quality(quality), effort)
 

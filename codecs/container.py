@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import CorruptStreamError, UsageError
+from .files import named, read_bytes
 
 # The first byte is no ASCII and no start of a UTF-8 character, so that no text file can carry it.
 MAGIC = b"\x8aBFL"
@@ -145,9 +146,14 @@ def unpack(data: bytes) -> Container:
 
 
 def file_bytes(data: Any) -> bytes:
-    """Return the bytes of a compressed file from what a caller gave as such. Raises UsageError for anything else."""
+    """Return the bytes of a compressed file from what a caller gave as such: bytes in any wrapping, or its name.
+
+    Raises UsageError for anything else, UnreadableInputError for a file that cannot be read.
+    """
     if isinstance(data, bytes):
         return data
+    if isinstance(data, (str, os.PathLike)):
+        return read_bytes(named(data))
     try:
         view = memoryview(data)
     except TypeError:
@@ -158,8 +164,6 @@ def file_bytes(data: Any) -> bytes:
 
 
 def _not_bytes(data: Any) -> str:
-    if isinstance(data, (str, os.PathLike)):
-        return f"{str(data)!r} is the name of a file: give the bytes in it, Path({str(data)!r}).read_bytes()"
     if hasattr(data, "read"):
         return "an open file was given: give the bytes in it, file.read()"
     what = "None" if data is None else f"{type(data).__name__} {data!r:.40}"

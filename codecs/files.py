@@ -23,6 +23,17 @@ def shown_name(path: str | Path) -> str:
     return "standard input" if str(path) == STANDARD else str(path)
 
 
+def named(name: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that a Python program names; "-" is a file like others there.
+
+    Raises UsageError for an empty name, which would be the current folder.
+    """
+    text = os.fsdecode(name)
+    if not text:
+        raise UsageError("the name of a file is empty")
+    return Path(os.path.abspath(text)) if text == STANDARD else Path(text)
+
+
 def read_bytes(path: str | Path, empty: bool = False) -> bytes:
     """Return the whole of a file, or of standard input for "-"; raises UnreadableInputError.
 

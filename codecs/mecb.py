@@ -36,6 +36,7 @@ from .mecb_stream import (
     write_design,
     write_labels,
 )
+from .sources import contents
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,6 +83,8 @@ class MECBCodec(Codec):
     ) -> bytes:
         """Return the file for `source`: bytes, a PIL image, or an array (n,) or (rows, columns) of 0..65535.
 
+        A str or a path is the name of a file: of a picture, of an array (.npy), of any bytes.
+
         `rate` bounds H(T) in bits a symbol; without it `quality` q makes it
         H(X) 100^((q - 100) / 99): 1 a hundredth of the source's entropy, 100 all of it. Colour pictures
         become grey first. `source_law` replaces the measured law of the symbols,
@@ -89,7 +92,7 @@ class MECBCodec(Codec):
         the one that Y is drawn with. Raises UsageError for a source, law, rate or seed that cannot be.
         """
         seed = _check_seed(seed)
-        form, symbols = _as_symbols(source)
+        form, symbols = _as_symbols(contents(source, self.name)[0])
         flat = symbols.ravel()
         masses = _source_masses(flat, source_law)
         if rate is None:

@@ -16,8 +16,8 @@ from PIL import Image
 from bitfloor.codecs import registry
 from bitfloor.codecs.picture import Picture
 from bitfloor.codecs.picture_files import read_picture
+from bitfloor.codecs.picture_psnr import picture_psnr
 from bitfloor.tools import cli
-from bitfloor.tools.psnr import picture_psnr
 
 Y, X = np.mgrid[:48, :64]
 SMOOTH = np.stack([4 * X, 5 * Y, 2 * X + 2 * Y], axis=2).astype(np.uint8)

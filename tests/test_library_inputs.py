@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import mmap
 import shutil
 from array import array
@@ -154,8 +153,7 @@ def test_bytes_in_any_wrapping_are_decoded(tmp_path):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("x.bf", r"'x.bf' is the name of a file.*read_bytes\(\)"),
-        (Path("x.bf"), "'x.bf' is the name of a file"),
+        ("", "name of a file is empty"),
         (io.BytesIO(DATA), r"open file.*file.read\(\)"),
         (5, "not int 5"),
         (None, "not None"),
@@ -181,7 +179,27 @@ def test_what_is_no_file_is_named_in_one_sentence(data, words):
         lambda: bitfloor.encode(RGB, quality=10**400),
         lambda: bitfloor.encode(RGB, quality=[50]),
         lambda: bitfloor.encode(RGB, codec="jpeg"),
-        lambda: bitfloor.encode(RGB, codec=None),
+        lambda: bitfloor.encode(RGB, codec=5),
+        lambda: bitfloor.encode(RGB, size=0),
+        lambda: bitfloor.encode(RGB, size=9000.5),
+        lambda: bitfloor.encode(RGB, size="9k"),
+        lambda: bitfloor.encode(RGB, bpp=float("nan")),
+        lambda: bitfloor.encode(RGB, bpp=0),
+        lambda: bitfloor.encode(RGB, psnr=float("inf")),
+        lambda: bitfloor.encode(RGB, psnr=True),
+        lambda: bitfloor.encode(RGB, quality=50, bpp=1),
+        lambda: bitfloor.encode(RGB, size=1),
+        lambda: bitfloor.encode(RGB, effort=-1),
+        lambda: bitfloor.encode(RGB, effort="high"),
+        lambda: bitfloor.encode(b"abc", codec="mecb", effort=1),
+        lambda: bitfloor.encode(b"abc", codec="mecb", psnr=30),
+        lambda: bitfloor.encode(b"abc", codec="mecb", rate=1, size=30),
+        lambda: bitfloor.encode("no such file.png"),
+        lambda: bitfloor.encode(""),
+        lambda: bitfloor.encode(Path(".")),
+        lambda: bitfloor.load("secodec").encode(Path("no such file.wav")),
+        lambda: bitfloor.decode("no such file.bf"),
+        lambda: bitfloor.info(Path("no such\0file.bf")),
         lambda: bitfloor.load(5),
         lambda: bitfloor.load("mlicv2", 5),
         lambda: bitfloor.load("mlicv2", ""),
@@ -237,10 +255,10 @@ def test_a_folder_with_one_model_is_a_model(tmp_path):
         weights.find("mlicv2", tmp_path / "none.safetensors")
 
 
-def test_a_folder_of_models_that_is_not_there_is_said(monkeypatch, caplog, tmp_path):
-    monkeypatch.setattr(logging.getLogger("bitfloor"), "propagate", True)  # the command line turns it off
+def test_a_folder_of_models_that_is_not_there_is_said(monkeypatch, tmp_path):
+    said = []
+    monkeypatch.setattr(weights._log, "warning", said.append)  # whatever the command line has done to the loggers
     monkeypatch.setenv(weights.FOLDERS_VARIABLE, str(tmp_path / "gone"))
-    with caplog.at_level("WARNING", logger="bitfloor.weights"):
-        weights.entries()
-        weights.entries()
-    assert [record.getMessage().count("gone") for record in caplog.records] == [1]
+    weights.entries()
+    weights.entries()
+    assert [words.count("gone") for words in said] == [1]

@@ -10,8 +10,8 @@ from bitfloor.codecs import registry
 from bitfloor.codecs.picture import Picture
 from bitfloor.codecs.picture_files import read_picture
 from bitfloor.codecs.picture_hidden import fill_hidden
+from bitfloor.codecs.picture_psnr import picture_psnr
 from bitfloor.tools import cli
-from bitfloor.tools.psnr import picture_psnr
 
 RNG = np.random.default_rng(11)
 

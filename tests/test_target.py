@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from bitfloor.codecs.target import MAX_PROBES, SPREAD_PROBES, encode_to_psnr, encode_to_size
 from bitfloor.errors import TargetError
-from bitfloor.tools.target import MAX_PROBES, SPREAD_PROBES, encode_to_psnr, encode_to_size
 
 GRID = 1 + 99 * np.arange(4001) / 4000
 

@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import decode, load, weights
 from ..codecs.picture_objects import from_pil
+from ..codecs.picture_psnr import picture_psnr
+from ..codecs.target import encode_to_size
 from .options import PATH
-from .psnr import picture_psnr
-from .target import encode_to_size
 
 BOX = (90, 85, 370, 365)  # left, top, right, bottom: the lighthouse and what lies around it
 GAP, HEAD = 4, 22

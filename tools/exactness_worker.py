@@ -14,8 +14,8 @@ import torch
 from ..codecs import api, registry
 from ..codecs.base import Codec
 from ..codecs.container import unpack
+from ..codecs.sources import codec_for, read_source
 from ..entropy_models.exact.layers import ExactLayer
-from .sources import codec_for, read_source
 
 
 def encode(transposed: bool, quality: str, stem: str, *sources: str) -> dict[str, str]:

@@ -15,11 +15,11 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from ..codecs.aim import MAX_BYTES
 from ..codecs.files import STANDARD
 from ..codecs.picture import MAX_PIXELS
 
 SHOWN = 60  # characters of a wrong value that an error repeats
-MAX_BYTES = 2**50
 MAX_SEED = 2**32 - 1
 UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([kmg]?i?)b?", re.IGNORECASE | re.ASCII)

@@ -20,6 +20,7 @@ from ..container import MAGIC, Container, Header, latents_check, pack, unpack, v
 from ..sound import MAX_SECONDS, RATES, Sound, SoundSource, as_sound
 from ..sound.highpass import high_pass
 from ..sound.signal import Stream, exactly, in_blocks, resampled
+from ..sources import contents
 from .chunks import CHUNK_FRAMES, decode_chunks, encode_chunks
 from .frozen import FrozenSECodec
 from .level import active_level, factor, from_field, gain_of, to_field
@@ -84,7 +85,7 @@ class SECodecCodec(SoundCodec, ModelCodec):
         return 1 + round(share * (self.network.config.layers - 1))
 
     def encode(self, source: Any, *, quality: float | None = None, rule: str = CHEAPEST) -> bytes:
-        """The file for `source`, a `Sound` or a pair (samples, rate).
+        """The file for `source`: a `Sound`, a pair (samples, rate), or the name of a file (str or path).
 
         `rule` is how frames find their codes: "rate-distortion", or as `Rule` says, which pays no heed to bits.
 
@@ -104,8 +105,9 @@ class SECodecCodec(SoundCodec, ModelCodec):
         Raises:
             CorruptStreamError: for damaged data.
         """
-        fields, found = self._fields(unpack(data)), self.stored(data)
-        blocks = in_own_settings(self._samples(found.codes, found.gain))
+        container = unpack(data)
+        fields, codes = self._fields(container), self._tokens_in(container)
+        blocks = in_own_settings(self._samples(codes, fields.gain))
         return Stream(exactly(resampled(blocks, SAMPLE_RATE, fields.rate), fields.length), fields.rate, fields.length)
 
     def tokens(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> np.ndarray:
@@ -230,7 +232,8 @@ def frame_count(length: int, rate: int, hop: int) -> int:
 
 
 def as_source(source: Any) -> SoundSource:
-    """What has blocks as it is, anything else by `as_sound`."""
+    """What has blocks as it is, the sound in a file that is named, anything else by `as_sound`."""
+    source, _ = contents(source, SECodecCodec.name)
     return source if hasattr(source, "blocks") and not isinstance(source, Sound) else as_sound(source)
 
 

@@ -133,8 +133,8 @@ def _others(picture: Picture, size: int) -> Iterator[Row]:
 
 def _row(name: str, size: int, picture: Picture, decoded: Picture) -> Row:
     from ...codecs.picture_objects import to_pil
+    from ...codecs.picture_psnr import picture_psnr
     from ..bench.metrics import ms_ssim
-    from ..psnr import picture_psnr
 
     similarity = ms_ssim(to_pil(picture), to_pil(decoded))
     return Row(name, size, picture_psnr(picture, decoded), similarity)

@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import click
 
 from ...codecs import registry
-from ...codecs.base import DEFAULT_QUALITY, Codec, PictureCodec
+from ...codecs.aim import Aim, encode_to_aim
+from ...codecs.base import DEFAULT_QUALITY, Codec
 from ...codecs.files import is_stream, shown_name, write_bytes
-from ...codecs.picture import MAX_PIXELS
-from ...errors import TargetError, UsageError
+from ...codecs.picture import Picture
+from ...codecs.sources import codec_for, read_source, take
+from ...errors import UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import CODEC, MAX_BYTES, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
-from ..sources import codec_for, read_source, take
+from ..options import CODEC, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
 from ..suffixes import READABLE, SUFFIX, is_media, stem
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What the file is to reach: one of a quality, a size in bytes, bits per pixel, and PSNR in dB."""
-
-    quality: float | None
-    size: int | None
-    bpp: float | None
-    psnr: float | None
-
-    def __post_init__(self) -> None:
-        """Raise UsageError for more than one wish."""
-        wishes = [wish for wish in (self.quality, self.size, self.bpp, self.psnr) if wish is not None]
-        if len(wishes) > 1:
-            raise UsageError("give only one of -q, --size, --bpp and --psnr")
 
 
 @click.command()
@@ -151,7 +134,7 @@ def _encode_file(
 
     codec = load(codec_name, model)
     loaded = time.perf_counter()
-    data, result = encode_to_aim(codec, source, aim, options)
+    data, result = _encode(codec, source, aim, options)
     encoded = time.perf_counter()
     write_bytes(data, job.target, force)
     note(f"{name} -> {job.target}: {result}")
@@ -163,51 +146,17 @@ def _encode_file(
     return Sizes(size, len(data))
 
 
-def encode_to_aim(
-    codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any] = MappingProxyType({})
-) -> tuple[bytes, str]:
-    """Return the file that meets `aim` and words that describe it; `options` go to the codec as they are.
+def _encode(codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return the file that meets `aim` and words that describe it; raises as `encode_to_aim`."""
 
-    Raises TargetError where no quality meets it, UsageError for an aim that the codec does not have.
-    """
-    from ..target import encode_to_psnr, encode_to_size
-
-    def encode(quality: float) -> bytes:
-        data = codec.encode(source, quality=quality, **options)
+    def tell(quality: float, data: bytes) -> None:
         detail(f"  quality {quality:.4g} gives {len(data):,} bytes")
-        return data
 
+    found = encode_to_aim(codec, source, aim, options, tell)
     if "rate" in options:
-        if aim != Aim(None, None, None, None):
-            raise UsageError("give only one of --rate, -q, --size, --bpp and --psnr")
-        data = codec.encode(source, **options)
-        return data, f"{len(data):,} bytes{_symbol_words(codec, data)}"
-    pixels = source.height * source.width if isinstance(codec, PictureCodec) else None
-    if (aim.bpp is not None or aim.psnr is not None) and pixels is None:
-        raise UsageError(f"--bpp and --psnr are for pictures, not for the codec {codec.name}")
-    words = ""
-    if aim.psnr is not None:
-        probe = encode_to_psnr(encode, _psnr_measure(codec, source, options), aim.psnr)
-        words = f", PSNR {probe.value:.2f} dB"
-    elif aim.size is not None or aim.bpp is not None:
-        limit = aim.size if aim.size is not None else int(min((aim.bpp or 0) * (pixels or 0) / 8, MAX_BYTES))
-        if limit < 1:
-            raise TargetError(f"{aim.bpp:g} bits for each of {pixels:,} pixels are less than one byte")
-        probe = encode_to_size(encode, limit)
-    else:
-        quality = DEFAULT_QUALITY if aim.quality is None else aim.quality
-        data = encode(quality)
-        return data, _describe(data, source, pixels, quality)
-    return probe.data, _describe(probe.data, source, pixels, probe.quality) + words
-
-
-def _psnr_measure(codec: Codec, source: Any, options: Mapping[str, Any]) -> Callable[[bytes], float]:
-    from ..psnr import picture_psnr
-
-    if not isinstance(codec, PictureCodec):
-        raise UsageError(f"--psnr is for pictures, not for the codec {codec.name}")
-    exact, max_pixels = options.get("exact", False), options.get("max_pixels", MAX_PIXELS)
-    return lambda data: picture_psnr(source, codec.decode_picture(data, max_pixels=max_pixels), exact=exact)
+        return found.data, f"{len(found.data):,} bytes{_symbol_words(codec, found.data)}"
+    words = "" if found.psnr is None else f", PSNR {found.psnr:.2f} dB"
+    return found.data, _describe(found.data, source, found.quality) + words
 
 
 def _symbol_words(codec: Codec, data: bytes) -> str:
@@ -223,8 +172,10 @@ def _symbol_words(codec: Codec, data: bytes) -> str:
     )
 
 
-def _describe(data: bytes, source: Any, pixels: int | None, quality: float) -> str:
-    rate = f", {8 * len(data) / pixels:.4f} bit/pixel" if pixels else ""
+def _describe(data: bytes, source: Any, quality: float) -> str:
+    rate = ""
+    if isinstance(source, Picture):
+        rate = f", {8 * len(data) / (source.width * source.height):.4f} bit/pixel"
     if seconds := getattr(source, "seconds", None):
         rate = f", {8 * len(data) / seconds / 1000:.3f} kbit/s"
     return f"{len(data):,} bytes{rate}, quality {quality:.4g}"

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from ...codecs.files import shown_name
+from ...codecs.sources import take
 from ..console import common_options, note
 from ..jobs import Existing, naming, single
 from ..options import MODEL, SEED, STREAM, TARGET, Number
-from ..sources import take
 
 
 @click.command()

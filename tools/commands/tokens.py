@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from ...codecs.files import shown_name
+from ...codecs.sources import take
 from ...errors import UsageError
 from ..console import common_options, note
 from ..jobs import Existing, naming, single
 from ..options import MODEL, STREAM, TARGET
-from ..sources import take
 from ..suffixes import stem
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..codecs import registry
-from ..codecs.base import Kind
-from ..codecs.container import MAGIC
-from ..codecs.files import is_stream, read_bytes
-from ..codecs.picture import MAX_PIXELS
 from ..errors import UsageError
+from . import registry
+from .base import Kind
+from .container import MAGIC
+from .files import is_stream, named, read_bytes
+from .picture import MAX_PIXELS
 
 _SOUND_STARTS = (b"fLaC", b"OggS", b"ID3", b"FORM", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b".snd", b"NIST_1A")
 _PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM")  # most inputs, known at once
@@ -24,7 +25,7 @@ def take(path: Path) -> Path | bytes:
         UnreadableInputError: as `read_bytes` does.
     """
     if not is_stream(path):
-        from ..codecs.sound import is_sound
+        from .sound import is_sound
 
         with suppress(OSError), open(path, "rb") as file:
             start = file.read(16)
@@ -33,9 +34,22 @@ def take(path: Path) -> Path | bytes:
     return read_bytes(path)
 
 
+def contents(source: Any, codec: str | None, max_pixels: int = MAX_PIXELS) -> tuple[Any, str | None]:
+    """What a codec takes, and the codec's name: of a file that `source` names, else `source` as it is.
+
+    Without a `codec` that is the one for the kind of the file, and None for what is no name of a file.
+    Raises UnreadableInputError where there is no such file, or nothing in it that the codec takes.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return source, codec
+    data, name = take(named(source)), str(source)
+    codec = codec_for(data, name) if codec is None else codec
+    return read_source(data, codec, name, max_pixels), codec
+
+
 def kind_of(data: Path | bytes) -> Kind:
     """"sound" for what libsndfile knows, or what starts as the usual sounds do, else "picture"."""
-    from ..codecs.sound import is_sound
+    from .sound import is_sound
 
     if isinstance(data, bytes):
         if data.startswith(_PICTURE_STARTS):
@@ -63,15 +77,15 @@ def read_source(data: Path | bytes, codec: str, name: str, max_pixels: int = MAX
     """
     kind = registry.by_name(codec).kind
     if kind == "sound":
-        from ..codecs.sound import open_sound
+        from .sound import open_sound
 
         return open_sound(data, name)
     if isinstance(data, Path):
         data = read_bytes(data)
     if kind == "picture":
-        from ..codecs.picture_files import read_picture
+        from .picture_files import read_picture
 
         return read_picture(data, name, max_pixels=max_pixels)
-    from ..codecs.symbol_files import read_symbols
+    from .symbol_files import read_symbols
 
     return read_symbols(data, name, max_pixels)
