@@ -24,6 +24,7 @@ from bitfloor.entropy_models.latent.contexts.masked import Masked
 from bitfloor.entropy_models.latent.contexts.window import Window
 from bitfloor.entropy_models.latent.gains import GainState
 from bitfloor.entropy_models.latent.heads.separate import Separate
+from bitfloor.entropy_models.latent.skip import Skip
 from bitfloor.entropy_models.latent.slice_model import Slices
 from bitfloor.entropy_models.latent.symbol_coders import Pass
 
@@ -46,6 +47,7 @@ SLICES = {
             IntraAttention(rope=True, reweight=True),
         ),
         Separate((8, 8, 8), (8, 8)),
+        Skip(700, width=6),
     ),
 }
 
@@ -73,7 +75,7 @@ class Recorder:
 
 def setup_model(kind: str) -> tuple[ContextModel, GainState]:
     torch.manual_seed(0)
-    model = ContextModel(SLICES[kind], HYPER, EMBEDDING)
+    model = ContextModel(SLICES[kind], HYPER, EMBEDDING).eval()
     for name, parameter in model.named_parameters():
         if not parameter.any():  # what training starts at zero
             torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(len(name)))

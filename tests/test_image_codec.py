@@ -24,6 +24,7 @@ from bitfloor.entropy_models.latent.contexts.hyper_global import HyperGlobal
 from bitfloor.entropy_models.latent.contexts.inter_attention import InterAttention
 from bitfloor.entropy_models.latent.gains import interpolate
 from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of, quality_of
+from bitfloor.entropy_models.latent.skip import Skip
 from bitfloor.entropy_models.parts import to_json
 from bitfloor.errors import CorruptStreamError, ModelError
 
@@ -209,6 +210,38 @@ def test_tables_made_at_export_stand_in_the_file_and_are_made_anew_after_more_tr
     codec = MLICv2Codec.from_path(tmp_path / "c.safetensors")
     data = codec.encode(smooth_picture(100, 130), quality=70)
     assert codec.decode(data).size == (130, 100)
+
+
+@pytest.mark.parametrize("width", [0, 6])
+def test_skipped_symbols_are_not_in_the_file(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A threshold above most scales: fewer symbols are coded, the others are 0, and the decoder knows which."""
+    torch.manual_seed(0)
+    whole = tiny_network(3, TINIEST)
+    with_rule = replace(TINIEST, slices=replace(TINIEST.slices, skip=Skip(log_threshold=700, width=width)))
+    network = ImageNetwork(with_rule)
+    network.load_state_dict(whole.state_dict(), strict=False)
+    for name, parameter in network.named_parameters():
+        if "skip.third" in name:
+            torch.nn.init.normal_(parameter, std=2.0)
+    coded = []
+    plain = RangeEncoder.encode
+
+    def counting(self, symbols, indexes, tables):  # type: ignore[no-untyped-def]
+        coded.append(np.size(symbols))
+        plain(self, symbols, indexes, tables)
+
+    monkeypatch.setattr(RangeEncoder, "encode", counting)
+    sums = []
+    for number, model in enumerate((whole, network)):
+        coded.clear()
+        save_model(tmp_path / f"{number}.safetensors", model)
+        codec = MLICv2Codec.from_path(tmp_path / f"{number}.safetensors")
+        data = codec.encode(smooth_picture(200, 130), quality=60)
+        z, *symbols, _ = codec.decode_latents(data)
+        assert codec.decode(data).size == (130, 200)
+        sums.append(sum(coded) - z.size)
+        assert sum(np.count_nonzero(s) for s in symbols) <= sums[-1] <= sum(s.size for s in symbols)
+    assert 0 < sums[1] < sums[0]
 
 
 def test_a_network_outside_its_bound_refuses_to_freeze(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_costs_are_those_of_the_papers() -> None:
     small = cost_of(all_presets()["mlicv2-small"])
     assert 5e6 <= small.parameters <= 10e6 and 20e3 <= small.macs_per_pixel <= 100e3
     mixing = cost_of(all_presets()["mlicv2-base"])
+    assert 83e6 <= mixing.parameters <= 85e6
     assert mixing.macs_per_pixel < 0.85 * cost.macs_per_pixel  # a pair of blocks costs half of a residual block
 
 

@@ -74,7 +74,8 @@ class ContextModel(nn.Module):
         parameters = head(told, state.embedding)
         means = snap_(snap(parameters.means) * state.gain, limit=LATENT_LIMIT)
         log_scales = snap(parameters.log_scales) + state.log_gain
-        symbols = coder.code(place, means, log_scales)
+        coded = model.coded(place.parity, told, parameters, log_scales)
+        symbols = coder.code(place, means, log_scales, coded)
         seen = Seen(known, place.parity, symbols, means, state.inverse_gain)
         y_hat = symbols + means + head.residual(parameters, seen)
         return snap_(y_hat * state.inverse_gain, limit=LATENT_LIMIT)

@@ -12,8 +12,9 @@ from ..exact.grid import snap
 from ..parts import tag_of
 from .checkerboard import ANCHOR, NON_ANCHOR, pack
 from .contexts.base import ContextConfig, Known, Place
-from .heads.base import Head, HeadConfig
+from .heads.base import Head, HeadConfig, Parameters
 from .heads.joint import Joint
+from .skip import Skip
 
 HYPER = "hyper"  # the source that every head has
 
@@ -25,11 +26,13 @@ class Slices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         channels: of every slice, in coding order; uneven ones as in ELIC (arXiv 2203.10886).
         contexts: each kind once. Those that serve both passes are asked before those that need the anchors.
         head: entropy parameters and latent residual prediction.
+        skip: which symbols are not coded; None codes all.
     """
 
     channels: tuple[int, ...]
     contexts: tuple[ContextConfig, ...] = ()
     head: HeadConfig = Joint()
+    skip: Skip | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for slices that cannot be."""
@@ -68,8 +71,12 @@ class SliceModel(nn.Module):
                 place = replace(place, told={**place.told, name: context.width_at(place)})
         self.shared = [tag_of(context) for context in applying if "anchors" not in context.needs]
         widths = {tag_of(context): context.width_at(place) for context in applying}
+        sources = {p: {HYPER: hyper} | {name: widths[name] for name in self.names[p]} for p in (ANCHOR, NON_ANCHOR)}
         self.anchor_head, self.other_head = (
-            config.head.build({HYPER: hyper} | {n: widths[n] for n in self.names[parity]}, place, embedding)
+            config.head.build(sources[parity], place, embedding) for parity in (ANCHOR, NON_ANCHOR)
+        )
+        self.anchor_skip, self.other_skip = (
+            None if config.skip is None else config.skip.build(sources[parity], place.channels)
             for parity in (ANCHOR, NON_ANCHOR)
         )
 
@@ -89,3 +96,10 @@ class SliceModel(nn.Module):
         """The head of one pass."""
         head: Head = self.anchor_head if parity == ANCHOR else self.other_head
         return head
+
+    def coded(
+        self, parity: int, told: Mapping[str, Tensor], parameters: Parameters, log_scales: Tensor
+    ) -> Tensor | None:
+        """Which symbols of a pass are coded, bool (B, H/2, 2, W/2, C); None for all, as in training."""
+        rule = self.anchor_skip if parity == ANCHOR else self.other_skip
+        return None if rule is None or self.training else rule(told, parameters, log_scales, parity) >= 0

@@ -16,6 +16,7 @@ from ....entropy_models.latent.contexts.window import Window
 from ....entropy_models.latent.heads.separate import Separate
 from ....entropy_models.latent.hyperpriors.convolutional import ConvolutionalHyper
 from ....entropy_models.latent.hyperpriors.depthwise import DepthwiseHyper
+from ....entropy_models.latent.skip import Skip
 from ....entropy_models.latent.slice_model import Slices
 from ..codec import ImageCodec
 from ..config import ImageConfig
@@ -26,7 +27,7 @@ PRESETS = {
     "mlicv2-small": ImageConfig(
         Patch(widths=(256, 368), analysis_depths=(3, 2), synthesis_depths=(4, 2), linear_path=True),
         DepthwiseHyper(channels=48, width=128),
-        Slices((16, 16, 32, 64, 168), (Channel(), InterGlobal(), Local(convolved=32), IntraGlobal())),
+        Slices((16, 16, 32, 64, 168), (Channel(), InterGlobal(), Local(convolved=32), IntraGlobal()), skip=Skip()),
     ),
     # The paper's dimensions, with all that it adds to MLIC++.
     "mlicv2-base": ImageConfig(
@@ -42,6 +43,7 @@ PRESETS = {
                 IntraAttention(rope=True, reweight=True),
             ),
             Separate(),
+            Skip(log_threshold=-1233, width=48),
         ),
     ),
 }
