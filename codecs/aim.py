@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import TargetError, UsageError
 from .base import DEFAULT_QUALITY, Codec, PictureCodec
-from .picture import MAX_PIXELS
+from .media.pictures.picture import MAX_PIXELS
 
 MAX_BYTES = 2**50  # more than any file has
 
@@ -78,7 +78,7 @@ def encode_to_aim(
             tell(quality, data)
         return Reached(data, quality)
     if picture:
-        from .picture_objects import as_picture
+        from .media.pictures.objects import as_picture
 
         source = as_picture(source)
 
@@ -107,7 +107,7 @@ def _limit(aim: Aim, source: Any) -> int:
 
 
 def _psnr_measure(codec: Codec, source: Any, options: Mapping[str, Any]) -> Callable[[bytes], float]:
-    from .picture_psnr import picture_psnr
+    from .media.pictures.psnr import picture_psnr
 
     assert isinstance(codec, PictureCodec)
     exact, max_pixels = options.get("exact", False), options.get("max_pixels", MAX_PIXELS)

@@ -11,7 +11,7 @@ from .aim import Aim, encode_to_aim
 from .base import Codec, Model, PictureCodec
 from .container import file_bytes, unpack
 from .info import FileInfo, describe
-from .picture import MAX_PIXELS
+from .media.pictures.picture import MAX_PIXELS
 from .sources import contents
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from .. import weights
 from ..errors import ModelError, UsageError
 from .loaded import one_in_memory
-from .picture import MAX_PIXELS, check_pixels
+from .media.pictures.picture import MAX_PIXELS, check_pixels
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from .picture import Picture
-    from .sound.signal import Stream
+    from .media.pictures.picture import Picture
+    from .media.sound.signal import Stream
 
 Kind = Literal["picture", "sound", "symbols"]
 C = TypeVar("C", bound="Codec")
@@ -146,15 +146,15 @@ class PictureCodec(Codec):
         exact: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> bytes:
-        """Return the file for `source`, anything that `picture_objects.as_picture` takes.
+        """Return the file for `source`, anything that `objects.as_picture` takes.
 
         That is a PIL image, an array or tensor of uint8, uint16 or floats in 0..1 (HxW, HxWx3 or 3xHxW, and some
-        more, see `picture_arrays`), a `Picture`, or the name of a file (str or path). Colours that alpha
+        more, see `pictures.arrays`), a `Picture`, or the name of a file (str or path). Colours that alpha
         hides wholly are replaced by what codes well, unless `exact`.
         Raises UsageError for anything else and for more than `max_pixels` pixels.
         """
-        from .picture_hidden import fill_hidden
-        from .picture_objects import as_picture
+        from .media.pictures.hidden import fill_hidden
+        from .media.pictures.objects import as_picture
         from .sources import contents
 
         picture = as_picture(contents(source, self.name, max_pixels)[0])
@@ -163,7 +163,7 @@ class PictureCodec(Codec):
 
     def decode(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
         """Return the picture in `data` as a PIL image (a 16-bit one is rounded to 8 bits unless grey)."""
-        from .picture_objects import to_pil
+        from .media.pictures.objects import to_pil
 
         return to_pil(self.decode_picture(data, max_pixels=max_pixels))
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import CorruptStreamError, UsageError
-from .files import named, read_bytes
+from .media.files import named, read_bytes
 
 # The first byte is no ASCII and no start of a UTF-8 character, so that no text file can carry it.
 MAGIC = b"\x8aBFL"

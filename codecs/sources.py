@@ -11,8 +11,8 @@ from ..errors import UsageError
 from . import registry
 from .base import Kind
 from .container import MAGIC
-from .files import is_stream, named, read_bytes
-from .picture import MAX_PIXELS
+from .media.files import is_stream, named, read_bytes
+from .media.pictures.picture import MAX_PIXELS
 
 _SOUND_STARTS = (b"fLaC", b"OggS", b"ID3", b"FORM", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b".snd", b"NIST_1A")
 _PICTURE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"BM")  # most inputs, known at once
@@ -25,7 +25,7 @@ def take(path: Path) -> Path | bytes:
         UnreadableInputError: as `read_bytes` does.
     """
     if not is_stream(path):
-        from .sound import is_sound
+        from .media.sound import is_sound
 
         with suppress(OSError), open(path, "rb") as file:
             start = file.read(16)
@@ -49,7 +49,7 @@ def contents(source: Any, codec: str | None, max_pixels: int = MAX_PIXELS) -> tu
 
 def kind_of(data: Path | bytes) -> Kind:
     """"sound" for what libsndfile knows, or what starts as the usual sounds do, else "picture"."""
-    from .sound import is_sound
+    from .media.sound import is_sound
 
     if isinstance(data, bytes):
         if data.startswith(_PICTURE_STARTS):
@@ -77,13 +77,13 @@ def read_source(data: Path | bytes, codec: str, name: str, max_pixels: int = MAX
     """
     kind = registry.by_name(codec).kind
     if kind == "sound":
-        from .sound import open_sound
+        from .media.sound import open_sound
 
         return open_sound(data, name)
     if isinstance(data, Path):
         data = read_bytes(data)
     if kind == "picture":
-        from .picture_files import read_picture
+        from .media.pictures.files import read_picture
 
         return read_picture(data, name, max_pixels=max_pixels)
     from .symbol_files import read_symbols

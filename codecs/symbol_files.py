@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnreadableInputError, UsageError
-from .files import atomic_output, format_suffix, write_bytes
 from .mecb import BYTES, PICTURE
-from .picture import MAX_PIXELS
+from .media.files import atomic_output, format_suffix, write_bytes
+from .media.pictures.picture import MAX_PIXELS
 
 PICTURE_FORMATS = {".png": "PNG", ".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 _NUMPY_START = b"\x93NUMPY"
@@ -27,12 +27,12 @@ def read_symbols(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Any:
             return np.load(io.BytesIO(data), allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise UnreadableInputError(f"{name} is a broken array file ({error})") from None
-    from .picture_files import format_of, read_picture
+    from .media.pictures.files import format_of, read_picture
 
     if format_of(data) is not None:
         from PIL import Image
 
-        from .picture import LUMA, to_depth
+        from .media.pictures.picture import LUMA, to_depth
 
         eight = to_depth(read_picture(data, name, max_pixels=max_pixels).rgb, np.dtype(np.uint8))
         return Image.fromarray(np.rint(eight @ LUMA).astype(np.uint8))

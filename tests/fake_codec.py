@@ -14,7 +14,7 @@ import numpy as np
 from bitfloor.codecs import registry
 from bitfloor.codecs.base import PictureCodec
 from bitfloor.codecs.container import Header, latents_check, pack, unpack, verify_latents
-from bitfloor.codecs.picture import MAX_PIXELS, Picture, check_pixels
+from bitfloor.codecs.media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from bitfloor.errors import CorruptStreamError
 
 FINGERPRINT = b"fake"

@@ -15,8 +15,8 @@ from bitfloor import weights
 from bitfloor.codecs.base import Codec
 from bitfloor.codecs.image.frozen import save_model
 from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
-from bitfloor.codecs.picture_files import read_picture
-from bitfloor.codecs.sound import Sound, read_sound
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.sound import Sound, read_sound
 from bitfloor.tools.exactness_worker import codec_called, latents_hash
 
 DATA = Path(__file__).parent / "data"

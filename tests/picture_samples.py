@@ -7,8 +7,8 @@ import zlib
 import numpy as np
 from PIL import ImageCms
 
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_objects import as_picture
+from bitfloor.codecs.media.pictures.objects import as_picture
+from bitfloor.codecs.media.pictures.picture import Picture
 
 RNG = np.random.default_rng(7)
 COLOUR = RNG.integers(0, 256, (5, 7, 4), dtype=np.uint8)

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 import torch
 
+from bitfloor.codecs.media.sound import Sound
 from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
-from bitfloor.codecs.sound import Sound
 from bitfloor.tools.training.adversarial import Opponents
 from bitfloor.tools.training.discriminators import (
     MultiScaleDiscriminator,

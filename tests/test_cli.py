@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from bitfloor.codecs import registry
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_files import read_picture
-from bitfloor.codecs.picture_psnr import picture_psnr
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.pictures.picture import Picture
+from bitfloor.codecs.media.pictures.psnr import picture_psnr
 from bitfloor.tools import cli
 
 Y, X = np.mgrid[:48, :64]

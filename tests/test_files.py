@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bitfloor.codecs import files
-from bitfloor.codecs.files import atomic_output, check_output, is_stream, read_bytes, write_bytes
+from bitfloor.codecs.media import files
+from bitfloor.codecs.media.files import atomic_output, check_output, is_stream, read_bytes, write_bytes
 from bitfloor.errors import BitfloorError, UnreadableInputError, UsageError
 from bitfloor.tools import cli
 

@@ -16,8 +16,8 @@ import pytest
 import bitfloor
 from bitfloor import weights
 from bitfloor.codecs.container import Section, pack, unpack
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_files import read_picture
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.pictures.picture import Picture
 from bitfloor.errors import BitfloorError, CorruptStreamError, ModelError
 from bitfloor.tools import cli
 

@@ -13,8 +13,8 @@ from PIL import Image
 from bitfloor.codecs import registry
 from bitfloor.codecs.base import SoundCodec
 from bitfloor.codecs.container import Header, pack
-from bitfloor.codecs.picture_files import read_picture
-from bitfloor.codecs.sound import Sound
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.sound import Sound
 from bitfloor.tools import cli
 from bitfloor.tools.suffixes import is_media, stem
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import bitfloor
 from bitfloor import weights
-from bitfloor.codecs.picture_objects import as_picture
+from bitfloor.codecs.media.pictures.objects import as_picture
 from bitfloor.errors import BitfloorError, ModelError, UsageError
 
 RNG = np.random.default_rng(1)

@@ -13,9 +13,10 @@ from bitfloor.codecs.image.config import ImageConfig
 from bitfloor.codecs.image.presets import all_presets
 from bitfloor.entropy_models import parts
 from bitfloor.entropy_models.latent.checkerboard import ANCHOR, NON_ANCHOR
-from bitfloor.entropy_models.latent.contexts.base import ContextConfig, Known, Place
+from bitfloor.entropy_models.latent.contexts.base import ContextConfig
 from bitfloor.entropy_models.latent.contexts.channel import Channel
 from bitfloor.entropy_models.latent.contexts.local import Local
+from bitfloor.entropy_models.latent.known import Known, Place
 from bitfloor.entropy_models.latent.slice_model import SliceModel, Slices
 from bitfloor.entropy_models.parts import from_json, to_json
 from bitfloor.errors import ModelError

@@ -8,10 +8,10 @@ import torch
 from picture_samples import COLOUR, DEEP, RNG, SRGB, kinds
 from PIL import Image
 
-from bitfloor.codecs.alpha import decode_alpha, encode_alpha
 from bitfloor.codecs.container import Section
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_objects import as_picture, to_pil
+from bitfloor.codecs.media.pictures.alpha import decode_alpha, encode_alpha
+from bitfloor.codecs.media.pictures.objects import as_picture, to_pil
+from bitfloor.codecs.media.pictures.picture import Picture
 from bitfloor.errors import CorruptStreamError, UsageError
 
 # --- what the library takes and gives ---

@@ -9,8 +9,8 @@ import pytest
 from picture_samples import COLOUR, DEEP, chunk, file_of, packed, png_of_rows, tiff
 from PIL import Image, ImageCms
 
-from bitfloor.codecs.picture_files import read_picture
-from bitfloor.codecs.picture_objects import as_picture
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.pictures.objects import as_picture
 from bitfloor.errors import UnreadableInputError
 
 BITS = (1, 2, 4, 6, 8, 10, 12, 14, 16)
@@ -207,8 +207,8 @@ def test_netpbm_bit_maps():
 
 
 def test_16_bit_tiff_is_written_in_full(tmp_path):
-    from bitfloor.codecs.picture import Picture
-    from bitfloor.codecs.picture_files import write_picture
+    from bitfloor.codecs.media.pictures.files import write_picture
+    from bitfloor.codecs.media.pictures.picture import Picture
 
     write_picture(Picture(DEEP[:, :, :3], DEEP[:, :, 3]), tmp_path / "a.tif")
     back = read_picture(tmp_path / "a.tif")

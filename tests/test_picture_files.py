@@ -8,9 +8,9 @@ import pytest
 from picture_samples import COLOUR, DEEP, SRGB, file_of, kinds, png, tiff, trns
 from PIL import Image, ImageOps
 
-from bitfloor.codecs import picture_files
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_files import read_picture, write_picture
+from bitfloor.codecs.media.pictures import files as picture_files
+from bitfloor.codecs.media.pictures.files import read_picture, write_picture
+from bitfloor.codecs.media.pictures.picture import Picture
 from bitfloor.errors import UnreadableInputError, UsageError
 
 # --- reading ---

@@ -7,10 +7,10 @@ from PIL import Image
 
 import bitfloor
 from bitfloor.codecs import registry
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_files import read_picture
-from bitfloor.codecs.picture_hidden import fill_hidden
-from bitfloor.codecs.picture_psnr import picture_psnr
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.pictures.hidden import fill_hidden
+from bitfloor.codecs.media.pictures.picture import Picture
+from bitfloor.codecs.media.pictures.psnr import picture_psnr
 from bitfloor.tools import cli
 
 RNG = np.random.default_rng(11)

@@ -16,9 +16,9 @@ from fake_codec import FakeCodec
 from picture_samples import COLOUR, chunk, file_of, png_of_rows, tiff
 from PIL import GifImagePlugin, Image, ImageFile, PngImagePlugin
 
-from bitfloor.codecs.alpha import WEBP, decode_alpha, encode_alpha
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_files import read_picture
+from bitfloor.codecs.media.pictures.alpha import WEBP, decode_alpha, encode_alpha
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.pictures.picture import Picture
 from bitfloor.errors import CorruptStreamError, UnreadableInputError, UsageError
 
 FORMATS = ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000", "QOI"]
@@ -169,8 +169,8 @@ def test_needless_data_of_png_never_refuses_the_picture(what):
 
 
 def test_a_large_profile_comes_back_from_what_we_wrote(tmp_path):
-    from bitfloor.codecs import picture_profile as profiles
-    from bitfloor.codecs.picture_files import write_picture
+    from bitfloor.codecs.media.pictures import profile as profiles
+    from bitfloor.codecs.media.pictures.files import write_picture
 
     table = profiles.table_curve(np.random.default_rng(0).random(1_000_000))  # 2 MB that do not compress
     profile = profiles.rgb_profile(profiles.SRGB_PRIMARIES, table)
@@ -265,7 +265,7 @@ def test_no_warning_of_others_reaches_standard_error(tmp_path):
         (tmp_path / name).write_bytes(data)
     script = (
         "import sys, pathlib\n"
-        "from bitfloor.codecs.picture_files import read_picture\n"
+        "from bitfloor.codecs.media.pictures.files import read_picture\n"
         "import logging; logging.getLogger('bitfloor').setLevel(logging.ERROR)\n"
         "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()): read_picture(path)\n"
     )

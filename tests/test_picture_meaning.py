@@ -11,10 +11,10 @@ import pytest
 from picture_samples import COLOUR, DEEP, SRGB, chunk, file_of, png_of_rows, tiff
 from PIL import Image, ImageCms
 
-from bitfloor.codecs import picture_profile as profiles
-from bitfloor.codecs.picture import Picture
-from bitfloor.codecs.picture_files import read_picture, write_picture
-from bitfloor.codecs.picture_objects import as_picture, to_pil
+from bitfloor.codecs.media.pictures import profile as profiles
+from bitfloor.codecs.media.pictures.files import read_picture, write_picture
+from bitfloor.codecs.media.pictures.objects import as_picture, to_pil
+from bitfloor.codecs.media.pictures.picture import Picture
 
 P3 = profiles.coded_profile(12, 13)
 GREY = profiles.grey_profile(profiles.gamma_curve(1.8))
@@ -123,7 +123,7 @@ def test_avif_is_turned_as_pillow_turns_it(orientation):
     image = Image.fromarray(np.stack([x * 4, y * 6, x + y], axis=2).astype(np.uint8))
     data = file_of(image, "AVIF", exif=exif, quality=100)
     expected = np.asarray(Image.open(io.BytesIO(data)))
-    from bitfloor.codecs.picture_decoded import upright
+    from bitfloor.codecs.media.pictures.decoded import upright
 
     assert (read_picture(data).rgb == upright(expected, orientation)).all()
 

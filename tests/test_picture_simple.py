@@ -8,9 +8,9 @@ import pytest
 from picture_samples import COLOUR, SRGB, file_of
 from PIL import Image
 
-from bitfloor.codecs import picture_profile as profiles
-from bitfloor.codecs.picture_files import read_picture
-from bitfloor.codecs.picture_objects import as_picture
+from bitfloor.codecs.media.pictures import profile as profiles
+from bitfloor.codecs.media.pictures.files import read_picture
+from bitfloor.codecs.media.pictures.objects import as_picture
 
 PHOTO = COLOUR.repeat(6, 0).repeat(5, 1)
 

@@ -9,11 +9,11 @@ import soundfile
 import torch
 from scipy.signal import stft
 
+from bitfloor.codecs.media.sound import Sound
 from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.codecs.secodec.frozen import save_frozen
 from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
 from bitfloor.codecs.secodec.residual_vq import Extraction
-from bitfloor.codecs.sound import Sound
 from bitfloor.entropy_models.tokens.token_model import TokenModelConfig
 from bitfloor.errors import ModelError, UsageError
 from bitfloor.tools.training.export_secodec import STAGES, export_secodec, load_network

@@ -15,7 +15,7 @@ from bitfloor import weights
 from bitfloor.codecs import api
 from bitfloor.codecs.image import codec as codec_module
 from bitfloor.codecs.image.codec import ImageCodec
-from bitfloor.codecs.picture_files import read_picture
+from bitfloor.codecs.media.pictures.files import read_picture
 from bitfloor.entropy_models.coding.range_coder import RangeEncoder
 from bitfloor.entropy_models.latent.gains import interpolate, state_between
 from bitfloor.entropy_models.latent.gaussian import bounded_scales, gaussian_likelihood

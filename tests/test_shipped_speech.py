@@ -12,9 +12,9 @@ import soundfile
 from bitfloor import weights
 from bitfloor.codecs import api
 from bitfloor.codecs.container import unpack
+from bitfloor.codecs.media.sound import Sound, read_sound
 from bitfloor.codecs.secodec.chunks import encoder_reach
 from bitfloor.codecs.secodec.continuation import go_on, quiet_codes
-from bitfloor.codecs.sound import Sound, read_sound
 from bitfloor.tools.bench.sound_metrics import measure_sound
 from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
 
@@ -51,7 +51,7 @@ def test_tokens_cost_less_than_their_numbers(codec, clip, quality):
 
 def test_settings_that_break_other_codecs_agree(clip, tmp_path):
     """Three settings of the exactness matrix; all: python -m bitfloor.tools.exactness SOUND."""
-    from bitfloor.codecs.sound import write_sound
+    from bitfloor.codecs.media.sound import write_sound
 
     write_sound(Sound(clip.samples[:16_000], clip.rate), tmp_path / "part.wav")
     chosen = [s for s in SETTINGS if s.name in ("2 threads", "aten default", "column-major weights")]

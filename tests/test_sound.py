@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from bitfloor.codecs.sound import RATES, WRITABLE, Sound, as_sound, read_sound, write_sound
+from bitfloor.codecs.media.sound import RATES, WRITABLE, Sound, as_sound, read_sound, write_sound
 from bitfloor.errors import UnreadableInputError, UsageError
 
 

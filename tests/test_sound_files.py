@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from bitfloor.codecs.sound import Sound, as_sound, is_sound, open_sound, read_sound, write_sound
-from bitfloor.codecs.sound.formats import sound_suffixes
+from bitfloor.codecs import sources
+from bitfloor.codecs.media.sound import Sound, as_sound, is_sound, open_sound, read_sound, write_sound
+from bitfloor.codecs.media.sound.formats import sound_suffixes
 from bitfloor.errors import UnreadableInputError
-from bitfloor.tools import sources
 from bitfloor.tools.suffixes import READABLE
 
 RATE = 16_000

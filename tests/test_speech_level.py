@@ -9,6 +9,8 @@ import pytest
 from bitfloor import weights
 from bitfloor.codecs import api
 from bitfloor.codecs.container import Header, pack, unpack
+from bitfloor.codecs.media.sound import Sound, read_sound
+from bitfloor.codecs.media.sound.highpass import high_pass
 from bitfloor.codecs.secodec.level import (
     LEVELS,
     NOMINAL,
@@ -19,8 +21,6 @@ from bitfloor.codecs.secodec.level import (
     gain_of,
     to_field,
 )
-from bitfloor.codecs.sound import Sound, read_sound
-from bitfloor.codecs.sound.highpass import high_pass
 from bitfloor.errors import CorruptStreamError
 from bitfloor.tools.bench.sound_metrics import measure_sound
 

@@ -13,8 +13,8 @@ import click
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import decode, load, weights
-from ..codecs.picture_objects import from_pil
-from ..codecs.picture_psnr import picture_psnr
+from ..codecs.media.pictures.objects import from_pil
+from ..codecs.media.pictures.psnr import picture_psnr
 from ..codecs.target import encode_to_size
 from .options import PATH
 

@@ -14,8 +14,8 @@ import soundfile
 
 from .. import weights
 from ..codecs.base import Codec
-from ..codecs.files import write_bytes
-from ..codecs.sound import Sound, read_sound, write_sound
+from ..codecs.media.files import write_bytes
+from ..codecs.media.sound import Sound, read_sound, write_sound
 
 CLIP = "demo.flac"
 CREDIT = "Speaker p228 of the CSTR VCTK Corpus, CC BY 4.0"

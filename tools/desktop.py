@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..codecs.container import MAGIC
-from ..codecs.files import write_bytes
+from ..codecs.media.files import write_bytes
 from ..codecs.registry import CODECS
 
 PICTURE, SOUND, OTHER = "image/x-bitfloor", "audio/x-bitfloor", "application/x-bitfloor"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..codecs.files import STANDARD
+from ..codecs.media.files import STANDARD
 from ..errors import BitfloorError, UnreadableInputError
 from .console import note
 

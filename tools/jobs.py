@@ -12,7 +12,7 @@ from typing import Protocol
 
 import click
 
-from ..codecs.files import STANDARD, check_output, is_stream, shown_name
+from ..codecs.media.files import STANDARD, check_output, is_stream, shown_name
 from ..errors import BitfloorError, UnreadableInputError, UsageError
 from .console import DEBUG, QUIET, error_line, note, resume_hint, setting
 from .gather import Found, gather

@@ -19,9 +19,9 @@ import click
 import numpy as np
 import torch
 
+from ..codecs.media.sound import Sound
 from ..codecs.secodec.frames import pad_to_frames
 from ..codecs.secodec.model import PRESETS, SECodecNetwork
-from ..codecs.sound import Sound
 from ..entropy_models.coding.range_coder import RangeEncoder
 from ..entropy_models.coding.tables import tables_from_pmfs
 from ..entropy_models.structural import Rule

@@ -16,8 +16,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..codecs.aim import MAX_BYTES
-from ..codecs.files import STANDARD
-from ..codecs.picture import MAX_PIXELS
+from ..codecs.media.files import STANDARD
+from ..codecs.media.pictures.picture import MAX_PIXELS
 
 SHOWN = 60  # characters of a wrong value that an error repeats
 MAX_SEED = 2**32 - 1

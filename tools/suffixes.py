@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 from pathlib import Path
 
-from ..codecs.sound.formats import sound_suffixes
+from ..codecs.media.sound.formats import sound_suffixes
 
 SUFFIX = ".bf"
 PICTURES = (

@@ -18,7 +18,7 @@ from ...errors import CorruptStreamError, ModelError, UsageError
 from .. import registry
 from ..base import ModelCodec, PictureCodec
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
-from ..picture import MAX_PIXELS, Picture, check_pixels
+from ..media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from .frozen import FrozenImage
 from .tiles import TILE, map_tiles, tiles
 

@@ -17,9 +17,9 @@ from ...entropy_models.tokens.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError, UsageError
 from ..base import Model, ModelCodec, SoundCodec, check_quality
 from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents
-from ..sound import MAX_SECONDS, RATES, Sound, SoundSource, as_sound
-from ..sound.highpass import high_pass
-from ..sound.signal import Stream, exactly, in_blocks, resampled
+from ..media.sound import MAX_SECONDS, RATES, Sound, SoundSource, as_sound
+from ..media.sound.highpass import high_pass
+from ..media.sound.signal import Stream, exactly, in_blocks, resampled
 from ..sources import contents
 from .chunks import CHUNK_FRAMES, decode_chunks, encode_chunks
 from .frozen import FrozenSECodec

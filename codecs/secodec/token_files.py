@@ -12,8 +12,8 @@ import numpy as np
 
 from ...errors import CorruptStreamError, ModelError, UnreadableInputError, UsageError
 from ..container import MAGIC
-from ..files import format_suffix, write_bytes
-from ..sound import open_sound
+from ..media.files import format_suffix, write_bytes
+from ..media.sound import open_sound
 from .level import STEP, check_gain
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ... import IMPORTED_IN
+from ...process import IMPORTED_IN
 
 Item = TypeVar("Item")
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from ..exact.grid import snap, snap_
 from .checkerboard import ANCHOR, NON_ANCHOR, merge
-from .contexts.base import Known
 from .gains import GainState
 from .heads.base import Seen
+from .known import Known
 from .slice_model import SliceModel, Slices
 from .symbol_coders import Pass, SymbolCoder
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from ..exact.grid import snap
 from ..parts import tag_of
 from .checkerboard import ANCHOR, NON_ANCHOR, pack
-from .contexts.base import ContextConfig, Known, Place
+from .contexts.base import ContextConfig
 from .heads.base import Head, HeadConfig, Parameters
 from .heads.joint import Joint
+from .known import Known, Place
 from .skip import Skip
 
 HYPER = "hyper"  # the source that every head has

@@ -8,7 +8,6 @@ image = bitfloor.decode(data)            # a PIL image
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,12 @@ from .errors import (
     UnreadableInputError,
     UsageError,
 )
+from .process import IMPORTED_IN as IMPORTED_IN
 
 if TYPE_CHECKING:
     from .codecs.api import decode, encode, info, load
 
 __version__ = "0.1.0"
-IMPORTED_IN = os.getpid()  # a process with another number is a fork, see entropy_models/exact/settings.py
 
 __all__ = [
     "BitfloorError",

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from .codecs.container import MAGIC, unpack
 from .codecs.info import describe
-from .codecs.picture import Picture
+from .codecs.media.pictures.picture import Picture
 from .errors import BitfloorError, CorruptStreamError
 
 FORMAT, SUFFIX, MIME = "BITFLOOR", ".bf", "image/x-bitfloor"

@@ -7,9 +7,9 @@ from typing import Any
 
 import soundfile
 
-from ...codecs import sound
-from ...codecs.sound import Sound
-from ...codecs.sound.formats import sound_suffixes
+from ...codecs.media import sound
+from ...codecs.media.sound import Sound
+from ...codecs.media.sound.formats import sound_suffixes
 from ...errors import UnreadableInputError
 
 SOUND_SUFFIXES = sound_suffixes()

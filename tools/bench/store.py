@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...codecs.files import write_bytes
+from ...codecs.media.files import write_bytes
 from .measure import Record, digest
 
 FORMAT = 1  # raised when the same measurement would give another record

@@ -237,7 +237,7 @@ def speed(
     """
     import json
 
-    from ...codecs.files import check_output, write_bytes
+    from ...codecs.media.files import check_output, write_bytes
     from ..bench.pool import cores, wished_threads
     from ..bench.speed import DEFAULT_CODECS, run_speed, table
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ...codecs.files import check_output
+from ...codecs.media.files import check_output
 from ...errors import UsageError
 from ..console import common_options, note
 from ..groups import DefaultGroup

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...codecs.files import check_output
+from ...codecs.media.files import check_output
 from ...errors import UsageError
 from ..console import QUIET, common_options, is_terminal, note, setting
 from ..options import PATH, SEED, Number

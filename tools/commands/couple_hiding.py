@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ...codecs.files import check_output, read_bytes, write_bytes
+from ...codecs.media.files import check_output, read_bytes, write_bytes
 from ...errors import UsageError
 from ..console import QUIET, common_options, is_terminal, note, setting
 from ..options import STREAM

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from ...codecs.base import Codec, PictureCodec, SoundCodec
-from ...codecs.files import STANDARD, is_stream, read_bytes, shown_name
 from ...codecs.info import FileInfo, describe
+from ...codecs.media.files import STANDARD, is_stream, read_bytes, shown_name
 from ...errors import CorruptStreamError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
@@ -102,11 +102,11 @@ def check_suffix(info: FileInfo, target: Path) -> None:
 
         check_suffix(info.fields.get("form", 0), target)
     elif info.kind == "sound":
-        from ...codecs import sound
+        from ...codecs.media import sound
 
         sound.check_suffix(target)
     else:
-        from ...codecs import picture_files
+        from ...codecs.media.pictures import files as picture_files
 
         picture_files.check_suffix(target)
 
@@ -143,7 +143,7 @@ def _decode(codec: Codec, data: bytes, max_pixels: int) -> Any:
 def _write(decoded: Any, info: FileInfo, target: Path, overwrite: bool) -> str:
     """Write what was decoded; returns words that describe it."""
     if info.kind == "sound":
-        from ...codecs.sound import write_sound
+        from ...codecs.media.sound import write_sound
 
         write_sound(decoded, target, overwrite)
         return f"{decoded.seconds:.2f} s at {decoded.rate} Hz"
@@ -152,7 +152,7 @@ def _write(decoded: Any, info: FileInfo, target: Path, overwrite: bool) -> str:
 
         write_symbols(decoded, target, overwrite)
         return f"{info.size:,} bytes were read"
-    from ...codecs.picture_files import write_picture
+    from ...codecs.media.pictures.files import write_picture
 
     write_picture(decoded, target, overwrite)
     return f"{decoded.width}x{decoded.height}"

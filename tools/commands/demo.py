@@ -15,13 +15,13 @@ import click
 
 from ... import weights
 from ...codecs.base import PictureCodec
-from ...codecs.files import check_output, write_bytes
+from ...codecs.media.files import check_output, write_bytes
 from ...errors import UsageError
 from ..console import common_options
 from ..options import CODEC, PATH, QUALITY
 
 if TYPE_CHECKING:
-    from ...codecs.picture import Picture
+    from ...codecs.media.pictures.picture import Picture
 
 PHOTOGRAPH = "demo.avif"
 CREDIT = '"Lighthouse" by Dominik Czernetzky, CC BY 4.0'
@@ -64,7 +64,7 @@ def command(out: Path | None, quality: float, codec_name: str, force: bool) -> N
         return
     if not isinstance(codec, PictureCodec):
         raise UsageError(f"the codec {codec_name} is for neither pictures nor sounds")
-    from ...codecs.picture_files import read_picture
+    from ...codecs.media.pictures.files import read_picture
 
     folder = _folder(out, force, (ORIGINAL, FILE, DECODED))
     picture = read_picture(resources.files(weights).joinpath(PHOTOGRAPH).read_bytes(), PHOTOGRAPH)
@@ -89,7 +89,7 @@ def _folder(out: Path | None, force: bool, names: tuple[str, ...]) -> Path:
 
 def _there_and_back(codec: PictureCodec, picture: Picture, quality: float, folder: Path, force: bool) -> Row:
     """Write the three files; what is measured is the file that was read again."""
-    from ...codecs.picture_files import write_picture
+    from ...codecs.media.pictures.files import write_picture
 
     start = time.perf_counter()
     data = codec.encode_picture(picture, quality)
@@ -107,8 +107,8 @@ def _there_and_back(codec: PictureCodec, picture: Picture, quality: float, folde
 
 def _others(picture: Picture, size: int) -> Iterator[Row]:
     """Yield the best JPEG and WebP of Pillow that are no larger than `size` bytes."""
-    from ...codecs.picture_files import read_picture
-    from ...codecs.picture_objects import to_pil
+    from ...codecs.media.pictures.files import read_picture
+    from ...codecs.media.pictures.objects import to_pil
 
     image = to_pil(picture)
     options: dict[str, dict[str, Any]] = {
@@ -132,8 +132,8 @@ def _others(picture: Picture, size: int) -> Iterator[Row]:
 
 
 def _row(name: str, size: int, picture: Picture, decoded: Picture) -> Row:
-    from ...codecs.picture_objects import to_pil
-    from ...codecs.picture_psnr import picture_psnr
+    from ...codecs.media.pictures.objects import to_pil
+    from ...codecs.media.pictures.psnr import picture_psnr
     from ..bench.metrics import ms_ssim
 
     similarity = ms_ssim(to_pil(picture), to_pil(decoded))

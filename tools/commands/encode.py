@@ -13,8 +13,8 @@ import click
 from ...codecs import registry
 from ...codecs.aim import Aim, encode_to_aim
 from ...codecs.base import DEFAULT_QUALITY, Codec
-from ...codecs.files import is_stream, shown_name, write_bytes
-from ...codecs.picture import Picture
+from ...codecs.media.files import is_stream, shown_name, write_bytes
+from ...codecs.media.pictures.picture import Picture
 from ...codecs.sources import codec_for, read_source, take
 from ...errors import UsageError
 from ..console import common_options, detail, note

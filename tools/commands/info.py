@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ... import weights
-from ...codecs.files import read_bytes
 from ...codecs.info import FileInfo, describe
+from ...codecs.media.files import read_bytes
 from ..console import common_options
 from ..jobs import naming
 from ..options import STREAM

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...codecs.files import shown_name
+from ...codecs.media.files import shown_name
 from ...codecs.sources import take
 from ..console import common_options, note
 from ..jobs import Existing, naming, single
@@ -30,7 +30,7 @@ def command(
 
     The model knows which sounds follow which, not words: it goes on in the voice, without sense.
     """
-    from ...codecs.sound import check_suffix, write_sound
+    from ...codecs.media.sound import check_suffix, write_sound
 
     target = single(prompt, out, None, Existing(force))
     check_suffix(target)

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import click
 from PIL import Image
 
-from ...codecs.files import write_bytes
+from ...codecs.media.files import write_bytes
 from ...errors import UnreadableInputError
 from ..console import common_options
 from ..jobs import naming

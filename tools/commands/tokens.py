@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...codecs.files import shown_name
+from ...codecs.media.files import shown_name
 from ...codecs.sources import take
 from ...errors import UsageError
 from ..console import common_options, note

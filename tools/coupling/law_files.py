@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...codecs.files import read_bytes
+from ...codecs.media.files import read_bytes
 from ...entropy_models.coupling.laws import Floats, as_law
 from ...errors import UnreadableInputError, UsageError
 from .law_tables import text_values

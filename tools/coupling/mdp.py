@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ...codecs.files import read_bytes
+from ...codecs.media.files import read_bytes
 from ...entropy_models.coupling.checks import check_integer, check_number
 from ...entropy_models.coupling.laws import Floats
 from ...errors import UnreadableInputError, UsageError

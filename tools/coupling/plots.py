@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...codecs.files import atomic_output
+from ...codecs.media.files import atomic_output
 from ...entropy_models.coupling import BottleneckCoupling, Coupling
 from ...entropy_models.coupling.laws import Floats, Ints
 from ...errors import UsageError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...codecs.files import read_bytes
+from ...codecs.media.files import read_bytes
 from ...entropy_models.coupling.block_cells import TOTAL
 from ...entropy_models.coupling.fimec import draw_symbol
 from ...entropy_models.coupling.laws import Ints

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ...codecs.picture import to_depth
-from ...codecs.picture_files import read_picture
-from ...codecs.picture_hidden import fill_hidden
+from ...codecs.media.pictures.files import read_picture
+from ...codecs.media.pictures.hidden import fill_hidden
+from ...codecs.media.pictures.picture import to_depth
 from ...errors import UnreadableInputError
 from .drawings import draw, patch_over
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ...codecs.media.sound.formats import sound_suffixes
 from ...codecs.secodec.level import NOMINAL, active_level
 from ...codecs.secodec.spectrum import SAMPLE_RATE
-from ...codecs.sound.formats import sound_suffixes
 from ...errors import UnreadableInputError
 from .augment import Augmentation
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ...codecs import registry
-from ...codecs.files import read_bytes
+from ...codecs.media.files import read_bytes
 from ...entropy_models.structural.quantiser import check_rule
 from ...errors import UsageError
 from .task import Task

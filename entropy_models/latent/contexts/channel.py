@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ...exact.convolution import ExactConv2d
 from ...exact.functions import gelu_
 from ...exact.layers import ExactLinear
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class Channel(ContextConfig, msgspec.Struct, frozen=True, tag="channel", forbid_unknown_fields=True):

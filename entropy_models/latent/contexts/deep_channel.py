@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ...exact.convolution import ExactConv2d
 from ...exact.functions import gelu
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class DeepChannel(ContextConfig, msgspec.Struct, frozen=True, tag="deep_channel", forbid_unknown_fields=True):

@@ -13,7 +13,8 @@ from ...exact.grid import snap
 from ..attention import Projection
 from ..checkerboard import ANCHOR, NON_ANCHOR, merge, pack, unpack
 from ..gating import Gate
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class HyperGlobal(ContextConfig, msgspec.Struct, frozen=True, tag="hyper_global", forbid_unknown_fields=True):

@@ -8,7 +8,8 @@ import msgspec
 from torch import Tensor, nn
 
 from ..attention import LinearAttention
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class InterGlobal(ContextConfig, msgspec.Struct, frozen=True, tag="inter", forbid_unknown_fields=True):

@@ -12,7 +12,8 @@ from ...exact.functions import gelu
 from ...exact.layers import ExactDepthwise, ExactLinear
 from ..attention import GridAttention, Kind
 from ..gating import Reweight
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class InterAttention(ContextConfig, msgspec.Struct, frozen=True, tag="inter_attention", forbid_unknown_fields=True):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ..attention import LinearAttention
 from ..checkerboard import ANCHOR, NON_ANCHOR, pack
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class IntraGlobal(ContextConfig, msgspec.Struct, frozen=True, tag="intra", forbid_unknown_fields=True):

@@ -16,7 +16,8 @@ from ...exact.layers import ExactDepthwise, ExactLinear
 from ..attention import GridAttention, Kind
 from ..checkerboard import ANCHOR, NON_ANCHOR, pack, unpack
 from ..gating import Reweight
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 LOCAL_REACH = 2  # cells that the local context covers, which softmax attention leaves out
 

@@ -13,8 +13,9 @@ from ...exact.grid import ACTIVATION, Grid, snap, snap_
 from ...exact.layers import ExactLinear
 from ...exact.products import total
 from ..checkerboard import ANCHOR_WINDOW, anchors_near, pad_half
+from ..known import Known, Place
 from ..reads import Reads
-from .base import ContextConfig, Known, Need, Place
+from .base import ContextConfig, Need
 
 PRODUCT_GRID = Grid(2 * ACTIVATION.bits, 2 * ACTIVATION.reach)  # of a query's number times a key's
 

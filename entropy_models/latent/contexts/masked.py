@@ -12,7 +12,8 @@ from ...exact.convolution import ExactConv2d, checkerboard_window
 from ...exact.functions import gelu
 from ...exact.grid import snap
 from ..checkerboard import ANCHOR, NON_ANCHOR, pack, unpack
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 KERNEL = 5
 

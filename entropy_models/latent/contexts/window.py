@@ -16,7 +16,8 @@ from ...exact.layers import ExactLinear
 from ...exact.pooling import ExactLayerNorm
 from ...exact.rotary import Rotary
 from ..checkerboard import ANCHOR, NON_ANCHOR, pack, unpack
-from .base import ContextConfig, Known, Need, Place
+from ..known import Known, Place
+from .base import ContextConfig, Need
 
 
 class Window(ContextConfig, msgspec.Struct, frozen=True, tag="window", forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...exact.grid import snap
 from ...parts import Part
 from ..checkerboard import merge, unpack
-from ..contexts.base import Known, Place
+from ..known import Known, Place
 
 
 class Parameters(NamedTuple):

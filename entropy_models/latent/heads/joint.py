@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...exact.functions import gelu_, tanh
 from ...exact.grid import snap
 from ...exact.layers import ExactLinear
-from ..contexts.base import Place
+from ..known import Place
 from ..reads import Reads
 from .base import Head, HeadConfig, Parameters, Seen
 

@@ -13,7 +13,7 @@ from ...exact.functions import gelu, tanh
 from ...exact.grid import snap
 from ...exact.layers import ExactLinear
 from ..checkerboard import pack
-from ..contexts.base import Place
+from ..known import Place
 from ..reads import Reads
 from .base import Head, HeadConfig, Parameters, Seen
 

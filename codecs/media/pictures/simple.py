@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin
 
-from . import picture_profile as profiles
+from . import profile as profiles
+from .decoded import Decoded, full_range
+from .exif import orientation_of
 from .picture import check_pixels
-from .picture_decoded import Decoded, full_range
-from .picture_exif import orientation_of
 
 _PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])"
 _PNM_NUMBER = re.compile(_PNM_SPACE + rb"+(\d{1,9})")

@@ -15,11 +15,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..errors import UnreadableInputError
-from . import picture_profile as profiles
+from ....errors import UnreadableInputError
+from . import profile as profiles
+from .decoded import CHANNELS, Decoded, Space, full_range
+from .exif import orientation_of
 from .picture import check_pixels
-from .picture_decoded import CHANNELS, Decoded, Space, full_range
-from .picture_exif import orientation_of
 
 _ORIENTATION, _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES = 274, 301, 318, 319
 _XMP, _ICC, _DNG_VERSION = 700, 34675, 50706

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import UsageError
-from . import picture_profile as profiles
+from ....errors import UsageError
+from . import profile as profiles
+from .arrays import array_picture, is_array
+from .decoded import Decoded, Space
+from .exif import is_adobe_rgb, orientation_of
 from .picture import Picture, to_depth
-from .picture_arrays import array_picture, is_array
-from .picture_decoded import Decoded, Space
-from .picture_exif import is_adobe_rgb, orientation_of
 
 EXIF_ORIENTATION = 0x0112
 _SPACES: dict[str, Space] = {"L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk", "LAB": "lab"}
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def as_picture(source: Any) -> Picture:
-    """Return the Picture of a PIL image, or of an array or a tensor as `picture_arrays` reads it.
+    """Return the Picture of a PIL image, or of an array or a tensor as `arrays` reads it.
 
     Raises UsageError for anything else.
     """

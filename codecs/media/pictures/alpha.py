@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CorruptStreamError
+from ....errors import CorruptStreamError
 
 CONSTANT, WEBP, PREDICTED = 0, 1, 2
 WEBP_MAX_SIDE = 16383

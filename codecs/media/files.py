@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import BitfloorError, UnreadableInputError, UsageError
+from ...errors import BitfloorError, UnreadableInputError, UsageError
 
 STANDARD = "-"
 MAX_INPUT_BYTES = 1 << 31

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import picture_profile as profiles
+from . import profile as profiles
 from .picture import MAX_ICC_BYTES, Picture, to_depth
 
 Space = Literal["grey", "rgb", "cmyk", "lab"]

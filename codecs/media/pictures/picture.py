@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BitfloorError, CorruptStreamError, UnreadableInputError, UsageError
+from ....errors import BitfloorError, CorruptStreamError, UnreadableInputError, UsageError
+from ...container import Section
 from .alpha import decode_alpha, encode_alpha, inflate
-from .container import Section
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 MAX_ICC_BYTES = 1 << 24  # the section has three bytes for the length
@@ -83,7 +83,7 @@ class Picture:
 
     @staticmethod
     def layout(sections: Mapping[int, bytes]) -> Layout:
-        """Return what `picture_objects.to_pil` makes of a picture with these sections, before it is decoded.
+        """Return what `objects.to_pil` makes of a picture with these sections, before it is decoded.
 
         Raises CorruptStreamError for sections that do not fit.
         """

@@ -14,11 +14,11 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UnreadableInputError
-from . import picture_profile as profiles
+from ....errors import UnreadableInputError
+from . import profile as profiles
+from .decoded import Decoded
+from .exif import orientation_of
 from .picture import MAX_ICC_BYTES, check_pixels
-from .picture_decoded import Decoded
-from .picture_exif import orientation_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3

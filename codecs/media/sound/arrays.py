@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import UsageError
+from ....errors import UsageError
 from .mixdown import Mixer
 from .signal import MAX_SECONDS, RATES, Sound
 

@@ -18,27 +18,27 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import BitfloorError, UnreadableInputError, UsageError
-from .files import atomic_output, format_suffix, read_bytes
+from ....errors import BitfloorError, UnreadableInputError, UsageError
+from ..files import atomic_output, format_suffix, read_bytes
+from .decoded import Decoded
+from .objects import to_pil
 from .picture import MAX_PIXELS, Picture, to_depth
-from .picture_decoded import Decoded
-from .picture_objects import to_pil
-from .picture_profile import fitting
+from .profile import fitting
 
 Reader = Callable[[bytes, int], Decoded]
 
 # Format -> what its files begin with, and the reader as "module:function" (imported when it is needed).
 _READERS: dict[str, tuple[tuple[bytes, ...], str]] = {
-    "PNG": ((b"\x89PNG\r\n\x1a\n",), "picture_png:read_png"),
-    "JPEG": ((b"\xff\xd8\xff",), "picture_jpeg:read_jpeg"),
-    "WebP": ((b"RIFF",), "picture_simple:read_webp"),
-    "AVIF": ((), "picture_boxes:read_avif"),
-    "TIFF": ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "picture_tiff:read_tiff"),
-    "GIF": ((b"GIF87a", b"GIF89a"), "picture_simple:read_gif"),
-    "BMP": ((b"BM",), "picture_simple:read_bmp"),
-    "PNM": ((b"P",), "picture_simple:read_pnm"),
-    "JPEG 2000": ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "picture_boxes:read_jpeg2000"),
-    "QOI": ((b"qoif",), "picture_simple:read_qoi"),
+    "PNG": ((b"\x89PNG\r\n\x1a\n",), "png:read_png"),
+    "JPEG": ((b"\xff\xd8\xff",), "jpeg:read_jpeg"),
+    "WebP": ((b"RIFF",), "simple:read_webp"),
+    "AVIF": ((), "boxes:read_avif"),
+    "TIFF": ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "tiff:read_tiff"),
+    "GIF": ((b"GIF87a", b"GIF89a"), "simple:read_gif"),
+    "BMP": ((b"BM",), "simple:read_bmp"),
+    "PNM": ((b"P",), "simple:read_pnm"),
+    "JPEG 2000": ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "boxes:read_jpeg2000"),
+    "QOI": ((b"qoif",), "simple:read_qoi"),
 }  # fmt: skip
 READABLE = tuple(_READERS)
 # Formats that people try, so that the error can name them.
@@ -94,7 +94,7 @@ def format_of(data: bytes) -> str | None:
     if data[:4] == b"RIFF":
         return "WebP" if data[8:12] == b"WEBP" else None
     if data[4:8] == b"ftyp":
-        from .picture_boxes import is_avif
+        from .boxes import is_avif
 
         return "AVIF" if is_avif(data) else None
     found = next((name for name, (starts, _) in _READERS.items() if data.startswith(starts)), None)
@@ -192,11 +192,11 @@ def _samples(picture: Picture) -> NDArray[Any]:
 def _encoded(picture: Picture, file_format: str, options: dict[str, Any]) -> bytes:
     try:
         if file_format == "PNG":
-            from .picture_png import write_png
+            from .png import write_png
 
             return write_png(_samples(picture), picture.icc)
         if file_format == "TIFF":
-            from .picture_tiff import write_tiff
+            from .tiff import write_tiff
 
             return write_tiff(_samples(picture), picture.icc)
         if file_format == "PPM":

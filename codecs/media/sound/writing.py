@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
-from ...errors import UsageError
+from ....errors import UsageError
 from ..files import atomic_output, check_output, format_suffix, is_stream
 from .signal import SoundSource, in_blocks
 

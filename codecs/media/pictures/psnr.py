@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from .hidden import visible
 from .picture import Picture
-from .picture_hidden import visible
 
 
 def picture_psnr(a: Picture, b: Picture, *, exact: bool = False) -> float:

@@ -10,10 +10,10 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UnreadableInputError
-from . import picture_profile as profiles
+from ....errors import UnreadableInputError
+from . import profile as profiles
+from .decoded import Decoded, Space, full_range
 from .picture import check_pixels
-from .picture_decoded import Decoded, Space, full_range
 
 AVIF_BRANDS = (b"avif", b"avis")
 _CODESTREAM = b"\xff\x4f\xff\x51"

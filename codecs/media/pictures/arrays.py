@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
+from ....errors import UsageError
 from .picture import Picture, to_depth
 
 CHANNELS = (1, 3, 4)

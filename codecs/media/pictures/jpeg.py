@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import imagecodecs
 import numpy as np
 
-from . import picture_profile as profiles
+from . import profile as profiles
+from .decoded import Decoded, full_range
+from .exif import is_adobe_rgb, orientation_of
 from .picture import check_pixels
-from .picture_decoded import Decoded, full_range
-from .picture_exif import is_adobe_rgb, orientation_of
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import soundfile
 
-from ...errors import UnreadableInputError, UsageError
+from ....errors import UnreadableInputError, UsageError
 from .arrays import check_rate, scale_of
 from .damage import PatchedFile, header_complaint, mend
 from .mixdown import Mixer
