@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from .. import weights
@@ -50,6 +52,8 @@ class Codec(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[Kind]
+    # What `encode` takes beside source and quality and can be given as text, by name: what makes its value of the text.
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = MappingProxyType({})
 
     @classmethod
     def load(cls: type[C], model: Model | None = None, *, fingerprint: bytes | None = None) -> C:
@@ -125,6 +129,7 @@ class PictureCodec(Codec):
     """
 
     kind: ClassVar[Kind] = "picture"
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = MappingProxyType({"effort": int})
 
     @abstractmethod
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:

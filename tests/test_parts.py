@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,11 +13,14 @@ from tiny_model import CONFIG, TINIEST
 
 from bitfloor.codecs.image.config import ImageConfig
 from bitfloor.codecs.image.presets import all_presets
+from bitfloor.codecs.image.transforms.base import TransformConfig
 from bitfloor.entropy_models import parts
 from bitfloor.entropy_models.latent.checkerboard import ANCHOR, NON_ANCHOR
 from bitfloor.entropy_models.latent.contexts.base import ContextConfig
 from bitfloor.entropy_models.latent.contexts.channel import Channel
 from bitfloor.entropy_models.latent.contexts.local import Local
+from bitfloor.entropy_models.latent.heads.base import HeadConfig
+from bitfloor.entropy_models.latent.hyperpriors.base import HyperConfig
 from bitfloor.entropy_models.latent.known import Known, Place
 from bitfloor.entropy_models.latent.slice_model import SliceModel, Slices
 from bitfloor.entropy_models.parts import from_json, to_json
@@ -100,3 +105,17 @@ def test_a_context_is_asked_where_it_applies() -> None:
     known = Known(hyper, (torch.randn(1, 4, 4, 4),))
     told = second.tell(ANCHOR, known, second.gather(known))
     assert {name: value.shape[-1] for name, value in told.items()} == {"hyper": 8, "channel": 3}
+
+
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "networks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    names: dict[str, object] = {}
+    exec(example, names)
+    before, after = (from_json(to_json(names[name]), ImageConfig).slices for name in ("small", "ablation"))
+    assert len(after.contexts) == len(before.contexts) - 1 and after.channels == before.channels
+    families = ((TransformConfig, "patch"), (ContextConfig, "local"), (HeadConfig, "joint"), (HyperConfig, "depthwise"))
+    for family, known in families:  # every member stands in the table
+        parts.find(family, known)
+        own = [tag for tag, cls in parts._members(family).items() if cls.__module__.startswith(family.package)]
+        assert own and all(f"`{tag}`" in page for tag in own)

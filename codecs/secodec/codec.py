@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -60,6 +61,7 @@ class SECodecCodec(SoundCodec, ModelCodec):
     """
 
     name: ClassVar[str] = "secodec"
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = MappingProxyType({"rule": str})
 
     def __init__(self, frozen: FrozenSECodec) -> None:
         self.frozen = frozen

@@ -5,6 +5,7 @@ A codec of sounds takes (samples, rate), mono float32 in -1..1 with its rate in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from .sounds import Sound
 
 
 class OwnCodec(BenchCodec):
-    """A codec of this package; after the colon `effort=N` for its encoder, `model=NAME` for another model."""
+    """A codec of this package; after the colon options of its encoder, `model=NAME` for another model."""
 
     suffix = ".bf"
     default_qualities = (1, 15, 29, 43, 57, 71, 86, 100)
@@ -31,7 +32,8 @@ class OwnCodec(BenchCodec):
 
         entry = registry.by_name(spec.partition(":")[0])
         self.kind = "sound" if entry.kind == "sound" else "picture"
-        self.options = parse_options(spec, options, {"effort": int, "model": str})
+        allowed: dict[str, Callable[[str], Any]] = {**registry.load(entry.name).options, "model": str}
+        self.options = parse_options(spec, options, allowed)
         self.codec: Any = load(entry.name, self.options.pop("model", None))
         self.package_version = __version__
 
