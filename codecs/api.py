@@ -1,4 +1,9 @@
-"""The library in four functions: load, encode, decode, info. Threads may call them at the same time."""
+"""The library in four functions: load, encode, decode, info.
+
+Threads may call them at the same time and share a codec; forked workers may go on with a codec of their parent. What a
+program has set in torch (default type and device, autocast, gradients, threads, random state) neither matters nor
+changes.
+"""
 
 from __future__ import annotations
 
