@@ -103,3 +103,14 @@ def test_what_is_no_picture_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["thumbnail", str(tmp_path / "x.bf"), str(tmp_path / "t.png")]) == 3
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not (tmp_path / "t.png").exists()
+
+
+@pytest.mark.parametrize("name", ["", "file://", "file:", "."])
+def test_a_name_of_nothing_or_a_folder_has_no_thumbnail(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["thumbnail", name, "t.png"]) in (2, 3)
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1 and "Errno" not in said and ("empty" in said or name == ".")
+    assert list(tmp_path.iterdir()) == []

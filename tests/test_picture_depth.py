@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from bitfloor.codecs.media.pictures.files import read_picture
 from bitfloor.codecs.media.pictures.objects import as_picture
-from bitfloor.errors import UnreadableInputError
+from bitfloor.errors import UnreadableInputError, UsageError
 
 BITS = (1, 2, 4, 6, 8, 10, 12, 14, 16)
 
@@ -158,6 +158,38 @@ def test_one_transparent_grey_of_an_opened_pil_image(bits):
     rows = b"\0" + packed(np.array([[0, 1, (1 << bits) - 1]]), bits, ">")
     opened = Image.open(io.BytesIO(png_of_rows(bits, 0, rows, 3, 1, chunk(b"tRNS", b"\0\1"))))
     assert as_picture(opened).alpha.tolist() == [[255, 0, 0 if bits == 1 else 255]]
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 12, 16])
+def test_a_tiff_opened_by_pillow_means_what_the_file_means(bits, photometric, loaded):
+    data = tiff(stored(bits, 1), photometric, bits=bits)
+    if bits == 12 and photometric == 0:
+        pytest.skip("Pillow does not open it")
+    opened = Image.open(io.BytesIO(data))
+    if loaded:
+        opened.load()
+    read, taken = read_picture(data), as_picture(opened)
+    assert (read.rgb == taken.rgb).all() and read.rgb.dtype == taken.rgb.dtype
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("deflate", [False, True])
+@pytest.mark.parametrize(("photometric", "channels"), [(2, 3), (2, 4), (5, 4)])
+def test_planes_of_16_bits_that_pillow_misreads_are_refused_and_all_others_are_right(
+    photometric, channels, deflate, order
+):
+    extra = (2,) if (photometric, channels) == (2, 4) else ()
+    data = tiff(stored(16, channels), photometric, order=order, planar=True, deflate=deflate, extra=extra)
+    try:
+        taken = as_picture(Image.open(io.BytesIO(data)))
+    except OSError:  # Pillow has no such mode
+        return
+    except UsageError as error:
+        assert "Pillow misreads" in str(error) and not deflate
+        return
+    assert np.abs(taken.rgb - read_picture(data).rgb / 257).max() < 3
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12])

@@ -55,7 +55,8 @@ def test_other_files_are_no_sounds(data):
 @pytest.mark.parametrize(
     ("name", "subtype"),
     [("WAV", None), ("WAVEX", None), ("AIFF", None), ("AU", None), ("CAF", None), ("W64", None), ("RF64", None),
-     ("NIST", None), ("SVX", None), ("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("WAV", "IMA_ADPCM")],
+     ("NIST", None), ("SVX", None), ("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("WAV", "IMA_ADPCM"),
+     ("VOC", None), ("AVR", None), ("MPC2K", None)],
 )  # fmt: skip
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
 def test_a_cut_file_gives_what_is_there_and_a_warning(name, subtype, share, caplog):
@@ -68,6 +69,14 @@ def test_a_cut_file_gives_what_is_there_and_a_warning(name, subtype, share, capl
     if name not in ("OGG",) and subtype is None:
         assert sound.length > (share - 0.06) * NOISE.size  # a FLAC frame has 4096 samples
         np.testing.assert_allclose(sound.samples, NOISE[: sound.length], atol=1e-4)
+
+
+def test_a_file_cut_before_its_first_sample_is_said_to_be_cut():
+    data = bytes(file_bytes(format="OGG", subtype="VORBIS"))
+    second = data.index(b"OggS", 1)
+    third = data.index(b"OggS", second + 1)
+    with pytest.raises(UnreadableInputError, match=r"in: .*is cut"):
+        read_sound(data[: third + 40], "in")
 
 
 def patched(data, place, value):

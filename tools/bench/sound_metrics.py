@@ -6,6 +6,7 @@ Word error rate is in `words`, speaker similarity in `voices`.
 from __future__ import annotations
 
 import math
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,7 +32,7 @@ _MODULES = {
 }  # fmt: skip
 _INSTALL = {
     "pesq": "pesq", "stoi": "pystoi", "visqol": "'visqol-python[lattice]'", "wer": "faster-whisper",
-    "speaker": "Resemblyzer",
+    "speaker": "Resemblyzer 'setuptools<81'",
 }  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def choose_sound_metrics(names: tuple[str, ...] | None, whisper: Path | None = N
     unknown = [name for name in chosen if name not in SOUND_METRICS]
     if unknown:
         raise UsageError(f"there is no metric {unknown[0]!r}; choose of {', '.join(SOUND_METRICS)}")
-    missing = [name for name in chosen if any(find_spec(module) is None for module in _MODULES.get(name, ()))]
+    missing = [name for name in chosen if not all(map(_is_here, _MODULES.get(name, ())))]
     if names and missing:
         raise UsageError(f"{missing[0]} needs a package: pip install {_INSTALL[missing[0]]}")
     if names and "wer" in chosen and whisper is None:
@@ -91,6 +92,17 @@ def choose_sound_metrics(names: tuple[str, ...] | None, whisper: Path | None = N
     if whisper is None:
         missing.append("wer")
     return tuple(name for name in chosen if name not in missing)
+
+
+def _is_here(module: str) -> bool:
+    """Whether a module can be imported. webrtcvad is tried: one of its releases needs what setuptools 81 dropped."""
+    if module != "webrtcvad":
+        return find_spec(module) is not None
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def _visqol(reference: np.ndarray, estimate: np.ndarray) -> float:

@@ -13,11 +13,12 @@ from PIL import Image
 from ....errors import UsageError
 from . import profile as profiles
 from .arrays import array_picture, is_array
-from .decoded import Decoded, Space
+from .decoded import Decoded, Space, full_range
 from .exif import is_adobe_rgb, orientation_of
 from .picture import Picture, to_depth
 
 EXIF_ORIENTATION = 0x0112
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR, _WHITE_IS_ZERO = 258, 259, 262, 277, 284, 0  # of TIFF
 _SPACES: dict[str, Space] = {"L": "grey", "LA": "grey", "RGB": "rgb", "RGBA": "rgb", "CMYK": "cmyk", "LAB": "lab"}
 
 _log = logging.getLogger(__name__)
@@ -42,14 +43,18 @@ def as_picture(source: Any) -> Picture:
 def from_pil(image: Image.Image) -> Picture:
     """Return the Picture of a PIL image, turned upright by its EXIF orientation.
 
-    Raises UsageError for modes that hold no picture of 0..white, and what Pillow raises on broken data.
+    Raises UsageError for modes that hold no picture of 0..white, for files that Pillow misreads, and what Pillow
+    raises on broken data.
     """
     depth = _raw_depth(image)
+    _check_planes(image)
     image.load()
     notes = []
     if depth == 16 and image.mode in ("RGB", "RGBA", "CMYK"):
         notes.append("Pillow gives 8 of the 16 bits a channel: bitfloor's own commands read such a file in full")
     samples, space = _samples(image)
+    if image.mode.startswith("I;16"):
+        samples = _as_tiff_means(samples, image)
     samples = _with_transparency(samples, image, depth)
     icc = image.info.get("icc_profile") or _described_profile(image, notes)
     return Decoded(samples, space, icc, _orientation(image), notes).to_picture()
@@ -79,6 +84,29 @@ def _raw_depth(image: Image.Image) -> int:
         if bits.rstrip("BLNIS").isdigit():
             return int(bits.rstrip("BLNIS"))
     return 8
+
+
+def _tiff_tag(image: Image.Image, code: int, default: int) -> int:
+    """Return the greatest value of a tag of an opened TIFF file, and `default` where it has none."""
+    value = getattr(image, "tag_v2", {}).get(code, default)
+    return int(max(value) if isinstance(value, tuple) else value)
+
+
+def _check_planes(image: Image.Image) -> None:
+    """Raise UsageError for colours of 16 bits in planes of their own, of which Pillow makes noise."""
+    apart = _tiff_tag(image, _PLANAR, 1) == 2 and _tiff_tag(image, _SAMPLES, 1) > 1
+    if apart and _tiff_tag(image, _BITS, 1) > 8 and _tiff_tag(image, _COMPRESSION, 1) == 1:
+        raise UsageError(
+            "Pillow misreads TIFF files of 16 bits whose channels lie apart: give its samples as an array, or the "
+            "file to `bitfloor encode`"
+        )
+
+
+def _as_tiff_means(samples: NDArray[Any], image: Image.Image) -> NDArray[Any]:
+    """Return grey samples of an opened TIFF file over their full range, white as the largest: Pillow does neither."""
+    bits = _tiff_tag(image, _BITS, 16)
+    samples = full_range(samples, (1 << bits) - 1) if 8 < bits < 16 else samples
+    return 65535 - samples if _tiff_tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO else samples
 
 
 def _samples(image: Image.Image) -> tuple[NDArray[Any], Space]:

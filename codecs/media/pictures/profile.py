@@ -49,8 +49,9 @@ _REFERENCE_WHITE = 203.0  # cd/m², ITU-R BT.2408
 
 
 def space_of(icc: bytes) -> bytes:
-    """Return the four letters of the colour space that a profile is for, b"" where it is no profile."""
-    return icc[16:20] if len(icc) > _HEADER and icc[36:40] == _SIGNATURE else b""
+    """Return the four letters of the colour space that a profile is for, b"" where it is no profile, or a cut one."""
+    whole = len(icc) > _HEADER and int.from_bytes(icc[:4], "big") <= len(icc)
+    return icc[16:20] if whole and icc[36:40] == _SIGNATURE else b""
 
 
 def tags_of(icc: bytes) -> dict[bytes, bytes]:

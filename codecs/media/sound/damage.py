@@ -16,7 +16,10 @@ _HEAD = 1 << 16  # bytes within which headers lie
 _NO_LENGTH = "its header gives no length, as when a recorder is stopped: taken up to the end of the file"
 _PLACEHOLDER = 0x7FFF0000  # sizes from here on are what programs write that do not know the length
 _SIZES = re.compile(r"(?:RIFF|Riff size|riff|data|FORM|SSND|BODY|Data Size)\s*: (\d+) \(should be (\d+)\)")
-_NIST_COUNT = re.compile(rb"sample_count -i (\d+)")
+# Where libsndfile takes what is there and says so in another way: AVR and MPC 2000, Psion, VOC.
+_COUNT = re.compile(r"^(?:  Frames\s*:|Data length) (\d+)", re.MULTILINE)
+_TRUNCATED = "truncated file"
+_NIST_COUNT = re.compile(r"sample_count -i (\d+)")
 
 
 class PatchedFile(io.RawIOBase):
@@ -111,8 +114,8 @@ def _mend_caf(head: bytes, size: int) -> tuple[dict[int, bytes], str | None]:
     return {}, None
 
 
-def _cut(promised: int, there: int) -> str:
-    return f"it is cut: its header promises {promised:,} bytes of samples, {there:,} are there"
+def _cut(promised: int, there: int, what: str = "bytes of samples") -> str:
+    return f"it is cut: its header promises {promised:,} {what}, {there:,} are there"
 
 
 def header_complaint(sound: soundfile.SoundFile, file: BinaryIO) -> str | None:
@@ -126,14 +129,13 @@ def header_complaint(sound: soundfile.SoundFile, file: BinaryIO) -> str | None:
     try:
         if sound.format == "OGG" and not _ogg_ends(file):
             return "it is cut, or was never finished: its last page is missing"
-        if sound.format == "NIST":
-            file.seek(0)
-            count = _NIST_COUNT.search(file.read(1024))
-            if count and int(count[1]) > sound.frames:
-                return f"it is cut: its header promises {int(count[1]):,} samples, {sound.frames:,} are there"
+        file.seek(0)
+        count = _COUNT.search(sound.extra_info) or _NIST_COUNT.search(file.read(1024).decode("latin-1"))
     finally:
         file.seek(place)
-    return None
+    if count and (promised := int(count[1])) > sound.frames:
+        return _cut(promised, sound.frames, "samples")
+    return "it is cut: its header promises more than is there" if _TRUNCATED in sound.extra_info else None
 
 
 def _ogg_ends(file: BinaryIO) -> bool:

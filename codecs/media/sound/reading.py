@@ -88,7 +88,7 @@ class SoundFile:
                 hours = MAX_SECONDS // 3600
                 raise UnreadableInputError(f"{self.name}: the sound is longer than {hours} hours: cut it into parts")
         if not self.length:
-            raise UnreadableInputError(f"{self.name}: the sound is empty: it holds no samples")
+            raise UnreadableInputError(f"{self.name}: the sound is empty: {complaint or 'it holds no samples'}")
         self._set_scale(loudest)
         self._scale *= np.float32(mixer.scale)
         promised = sound.frames
