@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from secodec_toy import write_toy
 
+import bitfloor
 from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.codecs.secodec.level import STEP
 from bitfloor.tools.cli import main
@@ -269,3 +270,12 @@ def test_a_picture_and_a_sound_of_one_name(run):
     Path("other.png").write_bytes(b"mine")
     assert run("decode", "other.bf", "-o", "other.png", "-f")[0] == 2
     assert run("decode", "other.bf")[0] == 0 and Path("other.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("command", [("tokens",), ("say", "-o", "out.wav")])
+def test_a_compressed_picture_is_not_called_a_missing_model(run, command):
+    image = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
+    Path("p.bf").write_bytes(bitfloor.load("mecb").encode(image, rate=2))
+    status, _, err = run(command[0], "p.bf", *command[1:])
+    assert (status, err) == (4, "bitfloor: p.bf: this is no speech file of bitfloor\n")
+    assert not Path("out.wav").exists() and not Path("p.npy").exists()

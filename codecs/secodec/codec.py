@@ -30,6 +30,7 @@ from .rate_distortion import choose_codes
 from .spectrum import SAMPLE_RATE
 
 CODEC_ID = 3
+NO_SPEECH = "this is no speech file of bitfloor"
 CHEAPEST = "rate-distortion"  # the rule that weighs nearness against bits
 RULES = (CHEAPEST, *get_args(Rule))
 
@@ -202,7 +203,7 @@ class SECodecCodec(SoundCodec, ModelCodec):
         """Raises CorruptStreamError for what `encode` does not write."""
         header = container.header
         if header.codec_id != CODEC_ID or len(header.fields) != 4:
-            raise CorruptStreamError("this is no speech file of bitfloor")
+            raise CorruptStreamError(NO_SPEECH)
         if header.fingerprint != self.frozen.fingerprint:
             raise ModelError(f"the file needs model {header.fingerprint.hex()}, not {self.frozen.fingerprint.hex()}")
         rate, length, layers, gain = header.fields
@@ -224,7 +225,10 @@ def open_speech_codec(data: Path | bytes, model: Model | None = None) -> SECodec
     """
     fingerprint = None
     if isinstance(data, bytes) and data.startswith(MAGIC):
-        fingerprint = unpack(data).header.fingerprint
+        header = unpack(data).header
+        if header.codec_id != CODEC_ID:
+            raise CorruptStreamError(NO_SPEECH)
+        fingerprint = header.fingerprint
     return SECodecCodec.load(model, fingerprint=fingerprint)
 
 

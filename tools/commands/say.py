@@ -40,7 +40,8 @@ def command(
     from ...codecs.secodec.continuation import go_on
     from ...codecs.secodec.token_files import read_tokens
 
-    codec = open_speech_codec(data, model)
+    with naming(prompt):
+        codec = open_speech_codec(data, model)
     with naming(prompt):
         found = read_tokens(data, shown_name(prompt), codec)
     tokens = found.codes

@@ -39,7 +39,8 @@ def command(source: Path, out: str | None, layers: int | None, model: str | None
 
     from ...codecs.secodec.codec import open_speech_codec
 
-    codec = open_speech_codec(data, model)
+    with naming(source):
+        codec = open_speech_codec(data, model)
     if layers is not None and layers > codec.network.config.layers:
         raise UsageError(f"{layers} layers were asked for, but the codec has {codec.network.config.layers}")
     with naming(source):
