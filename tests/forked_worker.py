@@ -24,6 +24,7 @@ def files():
     made = [bitfloor.encode(PICTURE), bitfloor.encode(SPEECH, codec="secodec")]
     for data in made:
         bitfloor.decode(data)
+    made.append(bitfloor.load("secodec").encode_batch([SPEECH[0], SPEECH[0][:9000]]).tokens.numpy().tobytes())
     return made, torch.get_num_threads() == threads
 
 

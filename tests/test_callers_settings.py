@@ -107,6 +107,9 @@ def results(codec):
         longer = sample_tokens(codec.frozen.tokens, tokens, len(tokens) + 3, seed=1)
         got += [as_bytes(codec.tokens(SOURCES["sound"], 2, "structural")), as_bytes(codec.decode_tokens(data))]
         got += [as_bytes(longer), as_bytes(codec.synthesise(longer).samples)]
+        batch = codec.encode_batch([SOURCES["sound"][0], SOURCES["sound"][0][:3000]], layers=3)
+        got += [as_bytes(tensor) for tensor in batch] + [as_bytes(codec.decode_batch(batch))]
+        got += [as_bytes(torch.cat(list(codec.decode_frames(batch.tokens[0].T))))]
     return got
 
 

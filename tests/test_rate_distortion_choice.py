@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bitfloor.codecs.secodec.rate_distortion import choose_codes, costs, search
+from bitfloor.codecs.secodec.rate_distortion import choose_batch, choose_codes, costs, search
 from bitfloor.codecs.secodec.residual_vq import Extraction, ResidualQuantiser
 from bitfloor.entropy_models.exact.layers import freeze
 from bitfloor.entropy_models.tokens.token_coding import BLOCK_STEPS, encode_tokens
@@ -59,7 +59,7 @@ def codebooks_of(quantiser):
 def test_what_codes_cost_does_not_hang_on_the_blocks(quantiser, model, latents):
     codes = nearest_codes(quantiser, latents[:FRAMES])
     expected = bits_by_definition(model, quantiser, codes)
-    found = torch.cat([block.detach() for block in costs(model, codes)]).numpy()
+    found = torch.cat([block[0].detach() for block in costs(model, codes[None])]).numpy()
     exists = np.isfinite(expected)
     np.testing.assert_allclose(found[exists], expected[exists], atol=1e-3)
     assert (found[~exists] > 50).all()
@@ -81,6 +81,17 @@ def test_each_code_is_the_cheapest_by_definition(quantiser, model, latents):
             cost = ((residual[frame] - centroids) ** 2).sum(1) + price * (spent[frame] + bits[frame, layer, :size])
             assert cost[chosen[frame, layer]] == pytest.approx(cost.min(), rel=1e-5)
             residual[frame] -= centroids[chosen[frame, layer]]
+
+
+def test_sounds_of_a_batch_get_the_codes_that_they_get_alone(quantiser, model, latents):
+    lengths = (90, 20, 1, 131)
+    parts = [latents[100 * number :][:length] for number, length in enumerate(lengths)]
+    nearest = [nearest_codes(quantiser, part) for part in parts]
+    stacked = torch.nn.utils.rnn.pad_sequence(nearest, batch_first=True, padding_value=-1)
+    found = choose_batch(model, quantiser, torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), stacked)
+    for codes, part, near in zip(found, parts, nearest, strict=True):
+        np.testing.assert_array_equal(codes[: len(part)], choose_codes(model, quantiser, part, near))
+        assert (codes[len(part) :] == -1).all()
 
 
 def test_a_search_as_wide_as_all_rows_finds_the_best_of_all(quantiser, latents):

@@ -11,13 +11,14 @@ from secodec_toy import CONFIG, toy_networks, write_toy
 from bitfloor.codecs.container import pack, unpack
 from bitfloor.codecs.media.sound import Sound
 from bitfloor.codecs.media.sound.highpass import high_pass
+from bitfloor.codecs.secodec.analysis import frame_count
 from bitfloor.codecs.secodec.chunks import (
     decode_chunks,
     decoder_reach,
     encode_chunks,
     encoder_reach,
 )
-from bitfloor.codecs.secodec.codec import SECodecCodec, frame_count
+from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.codecs.secodec.frozen import FrozenSECodec, new_token_model, save_frozen
 from bitfloor.codecs.secodec.level import factor
 from bitfloor.codecs.secodec.model import SECodecNetwork

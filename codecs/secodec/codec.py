@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ...entropy_models.exact.settings import in_own_settings, own_settings
-from ...entropy_models.structural.quantiser import Rule, check_rule
 from ...entropy_models.tokens.token_coding import decode_tokens, encode_tokens
 from ...errors import CorruptStreamError, ModelError, UsageError
 from ..base import Model, ModelCodec, SoundCodec, check_quality
 from ..container import MAGIC, Container, Header, latents_check, pack, unpack, verify_latents
 from ..media.sound import MAX_SECONDS, RATES, Sound, SoundSource, as_sound
-from ..media.sound.highpass import high_pass
-from ..media.sound.signal import Stream, exactly, in_blocks, resampled
+from ..media.sound.signal import Stream, exactly, resampled
 from ..sources import contents
-from .chunks import CHUNK_FRAMES, decode_chunks, encode_chunks
+from .analysis import CHEAPEST, Analysed, Device, analyse, frame_count
+from .batch import TokenBatch, as_gains, decode_batch, encode_batch
+from .chunks import decoder_reach
 from .frozen import FrozenSECodec
-from .level import active_level, factor, from_field, gain_of, to_field
+from .level import from_field, to_field
 from .model import SECodecNetwork
-from .rate_distortion import choose_codes
 from .spectrum import SAMPLE_RATE
+from .synthesis import samples, stream, synthesise
+from .token_arrays import check_tokens
 
 CODEC_ID = 3
 NO_SPEECH = "this is no speech file of bitfloor"
-CHEAPEST = "rate-distortion"  # the rule that weighs nearness against bits
-RULES = (CHEAPEST, *get_args(Rule))
-
-
-@dataclass(frozen=True)
-class Analysed:
-    """A sound as codes (F, L) int64, 50 frames a second, and as the `gain` in steps of `level.STEP`."""
-
-    codes: np.ndarray
-    gain: int
 
 
 @dataclass(frozen=True)
@@ -82,6 +73,36 @@ class SECodecCodec(SoundCodec, ModelCodec):
         """The network in use."""
         return self.frozen.network
 
+    @property
+    def sample_rate(self) -> int:
+        """Hz that the network works at: of the waveforms of `decode_batch`."""
+        return SAMPLE_RATE
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.network.config.frame_rate
+
+    @property
+    def hop(self) -> int:
+        """Samples of a frame."""
+        return self.network.config.hop
+
+    @property
+    def num_codebooks(self) -> int:
+        """Layers of the quantiser: the most tokens of a frame."""
+        return self.network.config.layers
+
+    @property
+    def codebook_sizes(self) -> list[int]:
+        """How many codes each layer has; the tokens of layer l lie below the l-th number."""
+        return self.network.quantiser.sizes
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side that a frame's samples depend on."""
+        return decoder_reach(self.network)
+
     def layers_of(self, quality: float | None) -> int:
         """Layers of the quantiser at a quality of 1..100."""
         share = (check_quality(quality) - 1) / 99
@@ -97,7 +118,7 @@ class SECodecCodec(SoundCodec, ModelCodec):
         """
         layers = self.layers_of(quality)
         sound = as_source(source)
-        found = self.analyse(sound, layers, rule)
+        found = analyse(self.frozen, sound, layers, rule)
         fields = (sound.rate, sound.length, layers, to_field(found.gain))
         header = Header(CODEC_ID, self.frozen.fingerprint, fields)
         return pack(header, encode_tokens(self.frozen.tokens, found.codes), latents_check([found.codes]))
@@ -110,44 +131,95 @@ class SECodecCodec(SoundCodec, ModelCodec):
         """
         container = unpack(data)
         fields, codes = self._fields(container), self._tokens_in(container)
-        blocks = in_own_settings(self._samples(codes, fields.gain))
+        blocks = samples(self.frozen, [torch.from_numpy(codes)], fields.gain)
         return Stream(exactly(resampled(blocks, SAMPLE_RATE, fields.rate), fields.length), fields.rate, fields.length)
 
     def tokens(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> np.ndarray:
         """The codes alone of `analyse`: what is said and how it sounds, not how loud."""
         return self.analyse(source, layers, rule).codes
 
-    @own_settings()
-    def analyse(self, source: Any, layers: int | None = None, rule: str = CHEAPEST) -> Analysed:
+    def encode_batch(
+        self,
+        waveforms: Any,
+        lengths: Any = None,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        layers: int | None = None,
+        rule: str = CHEAPEST,
+        device: Device | None = None,
+    ) -> TokenBatch:
+        """Tokens (B, L, F) of waveforms (B, T), and what belongs to them: see `TokenBatch`.
+
+        Args:
+            waveforms: a tensor or array (B, T) or (B, channels, T); or a list of tensors, arrays, `Sound`s or names of
+                files, of any lengths.
+            lengths: samples (B,) that each waveform really has, all when None.
+            sample_rate: of the waveforms, in Hz; they are resampled.
+            layers: L, all when None.
+            rule: as in `encode`.
+            device: where the networks run and the tokens end up; None is where the waveforms are.
+
+        Raises:
+            UsageError: for a waveform that `as_sound` refuses, and for lengths, layers or a device that cannot be.
+        """
+        return encode_batch(
+            self, waveforms, lengths, sample_rate=sample_rate, layers=layers, rule=rule, device=device
+        )
+
+    def decode_batch(
+        self, tokens: Any, mask: Any = None, *, gain_db: Any = None, lengths: Any = None, device: Device | None = None
+    ) -> Tensor:
+        """Waveforms (B, T) float32 at `sample_rate` of tokens (B, L, F), zeros where a sound has ended.
+
+        Args:
+            tokens: a `TokenBatch`, which brings all the rest along; or a tensor, an array or lists (B, L, F), L at most
+                `num_codebooks`; or a list of them (L, F) of any lengths.
+            mask: (B, F) bool, where a sound has frames; without it a sound ends where its tokens are -1.
+            gain_db: one number, or one for each sound: louder than the level at which the network codes.
+            lengths: (B,) samples of each sound; all of its frames when None.
+            device: as for `encode_batch`.
+
+        Raises:
+            UsageError: for anything else, and for a code that its layer does not have.
+        """
+        return decode_batch(self, tokens, mask, gain_db=gain_db, lengths=lengths, device=device)
+
+    def decode_frames(self, frames: Iterable[Any], *, gain_db: float = 0.0, chunk: int = 25) -> Iterator[Tensor]:
+        """Samples (n,) float32 at `sample_rate` as tokens arrive: of one frame (L,) at a time, or of some (L, F).
+
+        In all they are what `decode_batch` makes of all tokens at once. They come `chunk` frames at a time and at least
+        `reach` + `chunk` frames behind; with smaller chunks they come earlier and cost more.
+
+        Raises:
+            UsageError: as `decode_batch`, when the frame arrives.
+        """
+        if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+            raise UsageError(f"a chunk is a whole number of frames, not {chunk!r}")
+        return stream(self.frozen, frames, as_gains(gain_db, 1)[0], chunk)
+
+    def analyse(
+        self, source: Any, layers: int | None = None, rule: str = CHEAPEST, device: Device = "cpu"
+    ) -> Analysed:
         """Codes and gain of a sound; all layers when None. `rule` as in `encode`.
 
         Raises:
-            UsageError: as `encode`.
+            UsageError: as `encode`, and for a number of layers that the codec does not have.
         """
-        if rule not in RULES:
-            raise UsageError(f"unknown rule {rule!r}; known are {', '.join(RULES)}")
-        distance = check_rule("nearest" if rule == CHEAPEST else rule)
-        sound = as_source(source)
-        powers = [np.square(part, dtype=np.float64).mean(axis=1) for part in self._frames(sound)]
-        gain = gain_of(active_level(np.concatenate(powers)))
-        levelled = (torch.from_numpy(part / np.float32(factor(gain))) for part in self._frames(sound))
-        latents = list(encode_chunks(self.network, levelled))
-        active = torch.tensor([layers or self.network.config.layers])
-        quantise = self.network.quantiser
-        codes = torch.cat([quantise(part[None], active, distance).codes[0, :, : int(active)] for part in latents])
-        if rule == CHEAPEST:
-            return Analysed(choose_codes(self.frozen.tokens, quantise, torch.cat(latents), codes), gain)
-        return Analysed(codes.numpy(), gain)
+        return analyse(self.frozen, as_source(source), self.check_layers(layers), rule, device)
 
-    def _frames(self, sound: SoundSource) -> Iterator[np.ndarray]:
-        """The sound as the encoder takes it, but for its level: (F', hop) at 16 kHz, without offset and rumble."""
-        hop = self.network.config.hop
-        filtered = high_pass(sound.blocks(), sound.rate)
-        whole = exactly(resampled(filtered, sound.rate, SAMPLE_RATE), hop * frame_count(sound.length, sound.rate, hop))
-        for block in in_blocks(whole, CHUNK_FRAMES * hop):
-            yield block.reshape(-1, hop)
+    def check_layers(self, layers: int | None) -> int:
+        """How many layers are used. Raises UsageError for a number that the codec does not have."""
+        most = self.network.config.layers
+        if layers is None:
+            return most
+        if isinstance(layers, bool) or not hasattr(layers, "__index__") or not 1 <= int(layers) <= most:
+            raise UsageError(f"{layers!r} layers were asked for, but the codec has 1 to {most}")
+        return int(layers)
 
-    @own_settings()
+    def frames_of(self, sound: SoundSource) -> int:
+        """Frames that a sound gets."""
+        return frame_count(sound.length, sound.rate, self.hop)
+
     def synthesise(self, tokens: Any, gain: int = 0) -> Sound:
         """The sound (F * hop samples, 16 kHz) of codes (F, L), L at most the codec's layers, at `Analysed.gain`.
 
@@ -156,16 +228,8 @@ class SECodecCodec(SoundCodec, ModelCodec):
         Raises:
             UsageError: for another shape or kind of numbers, or a code that its layer does not have.
         """
-        codes = check_tokens(tokens, self.network.quantiser.sizes)
-        return Sound(np.concatenate(list(self._samples(codes, gain))), SAMPLE_RATE)
-
-    def _samples(self, codes: np.ndarray, gain: int) -> Iterator[np.ndarray]:
-        """Blocks at 16 kHz of codes (F, L), without what the encoder's high-pass would not have let in."""
-        loudness = np.float32(factor(gain))
-        parts = (torch.from_numpy(codes[start : start + CHUNK_FRAMES]) for start in range(0, len(codes), CHUNK_FRAMES))
-        latents = (self.network.quantiser.decode(part[None])[0] for part in parts)
-        made = (samples.flatten().numpy() * loudness for samples in decode_chunks(self.network, latents))
-        yield from high_pass(made, SAMPLE_RATE)
+        codes = check_tokens(tokens, self.codebook_sizes)
+        return synthesise(self.frozen, codes, gain)
 
     def decode_tokens(self, data: bytes) -> np.ndarray:
         """Codes (F, L) int64 in a file: what the check value covers, equal on every machine.
@@ -232,34 +296,7 @@ def open_speech_codec(data: Path | bytes, model: Model | None = None) -> SECodec
     return SECodecCodec.load(model, fingerprint=fingerprint)
 
 
-def frame_count(length: int, rate: int, hop: int) -> int:
-    """Frames that `length` samples at `rate` Hz need, at least 1; in integers, so that both sides agree."""
-    return max(1, -(-length * SAMPLE_RATE // (rate * hop)))
-
-
 def as_source(source: Any) -> SoundSource:
     """What has blocks as it is, the sound in a file that is named, anything else by `as_sound`."""
     source, _ = contents(source, SECodecCodec.name)
     return source if hasattr(source, "blocks") and not isinstance(source, Sound) else as_sound(source)
-
-
-def check_tokens(tokens: Any, sizes: list[int]) -> np.ndarray:
-    """Codes (F, L) int64, F and L at least 1, from an array, a tensor or lists; `sizes` are the layers' codes.
-
-    Raises:
-        UsageError: for anything else, too many layers, or a code that its layer does not have.
-    """
-    wanted = f"tokens are whole numbers (frames, layers), at most {len(sizes)} layers"
-    if hasattr(tokens, "detach"):  # a torch tensor
-        tokens = tokens.detach().cpu().numpy()
-    try:
-        codes = np.asarray(tokens)
-    except (ValueError, TypeError):
-        raise UsageError(f"{wanted}: every frame must have as many") from None
-    if codes.ndim == 3 and codes.shape[0] == 1:
-        codes = codes[0]
-    if codes.ndim != 2 or codes.dtype.kind not in "iu" or not codes.size or codes.shape[1] > len(sizes):
-        raise UsageError(f"{wanted}, not {codes.dtype} {codes.shape}")
-    if (codes < 0).any() or (codes >= np.array(sizes[: codes.shape[1]])).any():
-        raise UsageError(f"tokens must lie below {sizes[: codes.shape[1]]}, layer by layer")
-    return codes.astype(np.int64)

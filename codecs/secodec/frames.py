@@ -40,11 +40,15 @@ class FrameTransform(nn.Module):
         padded = F.pad(waveform.float(), (self.margin, self.margin))
         return torch.fft.rfft(padded.unfold(1, self.n_fft, self.hop) * self.window)
 
-    def synthesise(self, spectrum: Tensor) -> Tensor:
-        """Complex (B, F, bins) -> (B, F * hop)."""
+    def synthesise(self, spectrum: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Complex (B, F, bins) -> (B, F * hop); of an item that has only the frames in `mask` (B, F), silence after."""
         frames = torch.fft.irfft(spectrum, self.n_fft) * self.window
         weight = self.window.square().expand(1, frames.shape[1], -1)
-        return self._overlap_add(frames) / self._overlap_add(weight)
+        if mask is None:
+            return self._overlap_add(frames) / self._overlap_add(weight)
+        there = mask[..., None].to(frames.dtype)
+        made = self._overlap_add(frames * there) / self._overlap_add(weight * there).clamp(min=1e-8)
+        return made * mask.repeat_interleave(self.hop, dim=1)
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         length = (frames.shape[1] - 1) * self.hop + self.n_fft

@@ -8,9 +8,11 @@ the token model and the centroids. The networks' last bits may differ between ma
 
 from __future__ import annotations
 
+import copy
 import json
+import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +27,7 @@ from ..model_file import WithoutValues, below, fill, fingerprint_of, read_model
 from .model import SECodecConfig, SECodecNetwork
 
 FORMAT = "bitfloor secodec 1"
+_placing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class FrozenSECodec:
     fingerprint: bytes
     network: SECodecNetwork
     tokens: TokenModel
+    _placed: dict[torch.device, FrozenSECodec] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     @own_settings(inference=False)
@@ -45,6 +49,19 @@ class FrozenSECodec:
             ModelError: when it is missing, damaged or of another version.
         """
         return cls.from_tensors(*read_model(path, FORMAT), path.stem)
+
+    def on(self, device: str | torch.device) -> FrozenSECodec:
+        """The same on another device: a copy that is made once. There only the encoder's work is done."""
+        place = torch.device(device)
+        if place.type == "cpu":
+            return self
+        with _placing:
+            if place not in self._placed:
+                with own_settings(inference=False):
+                    network, tokens = copy.deepcopy(self.network).to(place), copy.deepcopy(self.tokens)
+                    tokens.__dict__.pop("entering", None)  # looked up anew there
+                    self._placed[place] = replace(self, network=network, tokens=tokens.to(place), _placed={})
+            return self._placed[place]
 
     @classmethod
     @own_settings(inference=False)

@@ -28,9 +28,10 @@ class ConvNeXtBlock(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
         self.scale = nn.Parameter(torch.full((width,), scale))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, F, C) -> (B, F, C)."""
-        y = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, F, C) -> (B, F, C). Frames outside `mask` (B, F) are as little there as those beyond the ends."""
+        seen = x if mask is None else x * mask[..., None]
+        y = self.depthwise(seen.transpose(1, 2)).transpose(1, 2)
         return x + self.scale * self.narrow(F.gelu(self.widen(self.norm(y))))
 
 
@@ -50,11 +51,11 @@ class Trunk(nn.Module):
         """Frames on either side that an output frame depends on."""
         return len(self.blocks) * (KERNEL // 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See the class; `mask` (B, F) says which frames an item of a batch has, all when None."""
         x = self.entry_norm(self.entry(x))
         for block in self.blocks:
-            x = block(x)
+            x = block(x, mask)
         return self.exit(self.exit_norm(x))
 
 
@@ -70,12 +71,12 @@ class Encoder(nn.Module):
         self.transform = transform
         self.trunk = Trunk(2 * transform.bins, width, blocks, dim)
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """See the class."""
+    def forward(self, waveform: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See the class; `mask` (B, F) as in `Trunk`, the waveform is silent outside."""
         spectrum = self.transform.analyse(waveform)
         magnitude = spectrum.abs().clamp(min=1e-5)
         compressed = spectrum * magnitude.pow(_COMPRESSION - 1)
-        return self.trunk(torch.cat([compressed.real, compressed.imag], dim=-1))
+        return self.trunk(torch.cat([compressed.real, compressed.imag], dim=-1), mask)
 
 
 class Decoder(nn.Module):
@@ -86,8 +87,8 @@ class Decoder(nn.Module):
         self.transform = transform
         self.trunk = Trunk(dim, width, blocks, 2 * transform.bins)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        """See the class."""
-        log_magnitude, phase = self.trunk(latents).float().chunk(2, dim=-1)
+    def forward(self, latents: Tensor, mask: Tensor | None = None) -> Tensor:
+        """See the class; `mask` (B, F) as in `Trunk`, the waveform is silent outside."""
+        log_magnitude, phase = self.trunk(latents, mask).float().chunk(2, dim=-1)
         magnitude = log_magnitude.exp().clamp(max=_LOUDEST)
-        return self.transform.synthesise(torch.polar(magnitude, phase))
+        return self.transform.synthesise(torch.polar(magnitude, phase), mask)

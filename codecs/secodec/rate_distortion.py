@@ -45,7 +45,7 @@ def search(latents: Tensor, codebooks: Sequence[Tensor], bits: Tensor, prices: S
         width: rows that are followed; 1 takes the best code in each layer.
     """
     left, spent = latents[:, None], latents.new_zeros(len(latents), 1)
-    rows = torch.empty(len(latents), 1, 0, dtype=torch.int64)
+    rows = torch.empty(len(latents), 1, 0, dtype=torch.int64, device=latents.device)
     for layer, (centroids, price) in enumerate(zip(codebooks, prices, strict=True)):
         size, asked = len(centroids), bits[:, layer, : len(centroids)]
         cost = left @ (-2 * centroids.T)  # of a row's squared distance the part that row and code share
@@ -59,9 +59,6 @@ def search(latents: Tensor, codebooks: Sequence[Tensor], bits: Tensor, prices: S
     return rows[:, 0]  # topk sorts
 
 
-@torch.no_grad()
-@own_settings()
-@one_thread()
 def choose_codes(
     model: TokenModel, quantiser: ResidualQuantiser, latents: Tensor, nearest: Tensor, width: int = WIDTH
 ) -> np.ndarray:
@@ -69,28 +66,40 @@ def choose_codes(
 
     What codes cost is asked with the `nearest` codes (T, L) as the past.
     """
-    layers = nearest.shape[1]
-    codebooks = [quantiser.centroids()[layer, :size] for layer, size in enumerate(quantiser.sizes[:layers])]
-    prices = [2 * math.log(2) * error / quantiser.dim for error in quantiser.errors()[:layers]]
-    chosen, start = [], 0
-    for bits in costs(model, nearest):
-        chosen.append(search(latents[start : start + len(bits)], codebooks, bits, prices, width))
-        start += len(bits)
-    codes: np.ndarray = torch.cat(chosen).numpy()
+    codes: np.ndarray = choose_batch(model, quantiser, latents[None], nearest[None], width)[0].numpy()
     return codes
 
 
+@torch.no_grad()
+@own_settings()
+@one_thread()
+def choose_batch(
+    model: TokenModel, quantiser: ResidualQuantiser, latents: Tensor, nearest: Tensor, width: int = WIDTH
+) -> Tensor:
+    """The same for several sounds, (B, T, D) and (B, T, L) to (B, T, L); -1 in `nearest` where a sound has ended."""
+    layers = nearest.shape[2]
+    codebooks = [quantiser.centroids()[layer, :size] for layer, size in enumerate(quantiser.sizes[:layers])]
+    prices = [2 * math.log(2) * error / quantiser.dim for error in quantiser.errors()[:layers]]
+    chosen, start = torch.empty_like(nearest), 0
+    for bits in costs(model, nearest):
+        part = slice(start, start + bits.shape[1])
+        found = search(latents[:, part].flatten(0, 1), codebooks, bits.flatten(0, 1), prices, width)
+        chosen[:, part] = found.view(bits.shape[:3])
+        start = part.stop
+    return chosen.masked_fill_(nearest < 0, -1)
+
+
 def costs(model: TokenModel, codes: Tensor) -> Iterator[Tensor]:
-    """Bits (T', L, K) float32 of all codes in blocks of frames, codes (T, L) being the past of each."""
-    layers = codes.shape[1]
-    active, past = torch.tensor([layers]), model.start(1)
-    before = F.pad(delay(codes[None])[:, :-1], (0, 0, 1, 0), value=-1)
-    steps = torch.empty(0, layers, model.config.codes, dtype=torch.float32)
+    """Bits (B, T', L, K) float32 of all codes in blocks of frames, codes (B, T, L) being the past of each."""
+    batch, _, layers = codes.shape
+    active, past = torch.tensor([layers], device=codes.device), model.start(batch)
+    before = F.pad(delay(codes)[:, :-1], (0, 0, 1, 0), value=-1)
+    steps = torch.empty(batch, 0, layers, model.config.codes, dtype=torch.float32, device=codes.device)
     for entered in before.split(BLOCK_STEPS, dim=1):
         context, past = model.context(model.enter(entered), active, past)
-        steps = torch.cat([steps, model.log2_frequencies(context, layers)[0].float()])
-        frames = max(0, len(steps) - layers + 1)  # of which every layer's step is here
+        steps = torch.cat([steps, model.log2_frequencies(context, layers).float()], dim=1)
+        frames = max(0, steps.shape[1] - layers + 1)  # of which every layer's step is here
         if frames:
-            log2 = torch.stack([steps[layer : layer + frames, layer] for layer in range(layers)], dim=1)
-            yield torch.logsumexp(log2 * math.log(2), dim=2, keepdim=True) / math.log(2) - log2
-        steps = steps[frames:]
+            log2 = torch.stack([steps[:, layer : layer + frames, layer] for layer in range(layers)], dim=2)
+            yield torch.logsumexp(log2 * math.log(2), dim=3, keepdim=True) / math.log(2) - log2
+        steps = steps[:, frames:]

@@ -15,9 +15,11 @@ from ..container import MAGIC
 from ..media.files import format_suffix, write_bytes
 from ..media.sound import open_sound
 from .level import STEP, check_gain
+from .token_arrays import check_tokens
 
 if TYPE_CHECKING:
-    from .codec import Analysed, SECodecCodec
+    from .analysis import Analysed
+    from .codec import SECodecCodec
 
 SUFFIXES = (".npy", ".json")
 _NPY = b"\x93NUMPY"
@@ -34,7 +36,7 @@ def read_tokens(source: Path | bytes, name: str, codec: SECodecCodec, layers: in
         CorruptStreamError: for a damaged bitfloor file.
         ModelError: for tokens of another model.
     """
-    from .codec import Analysed
+    from .analysis import Analysed
 
     if isinstance(source, bytes) and source.startswith(MAGIC):
         found = codec.stored(source)
@@ -46,7 +48,7 @@ def read_tokens(source: Path | bytes, name: str, codec: SECodecCodec, layers: in
 
 
 def _stored(data: bytes, name: str, codec: SECodecCodec) -> Analysed:
-    from .codec import Analysed, check_tokens
+    from .analysis import Analysed
 
     try:
         if data.startswith(_NPY):

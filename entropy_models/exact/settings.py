@@ -53,6 +53,32 @@ def in_own_settings(made: Iterator[Item]) -> Iterator[Item]:
         yield item
 
 
+class CallersSettings:
+    """What the caller has set for its thread, to be restored while code of the caller's runs inside a codec."""
+
+    def __init__(self) -> None:
+        self.note()
+
+    def note(self) -> None:
+        """Remember the settings as they are now."""
+        self._inference, self._grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+        self._autocast = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+        self._device, self._errors = torch.get_default_device(), np.geterr()
+
+    @contextmanager
+    def restored(self) -> Iterator[None]:
+        """Have them again, inside `own_settings`."""
+        enabled, dtype = self._autocast
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(self._inference))
+            stack.enter_context(torch.set_grad_enabled(self._grad))
+            stack.enter_context(torch.autocast("cpu", dtype=dtype, enabled=enabled))
+            stack.enter_context(np.errstate(**self._errors))
+            if torch.get_default_device() != self._device:
+                stack.enter_context(self._device)
+            yield
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run torch in one thread: where matrices are so small that handing them to others costs far more.

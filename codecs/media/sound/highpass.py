@@ -19,11 +19,14 @@ _SECONDS = 0.0244
 _PASSES = 3
 
 
-def high_pass(blocks: Iterable[np.ndarray], rate: int) -> Iterator[np.ndarray]:
-    """Blocks float32 (n,) without what lies below about 20 Hz; the blocks' length makes no difference."""
+def high_pass(blocks: Iterable[np.ndarray], rate: int, size: int | None = None) -> Iterator[np.ndarray]:
+    """Blocks float32 (n,) without what lies below about 20 Hz; the blocks' length makes no difference.
+
+    Blocks come `size` samples at a time, a second when None, and one such block behind.
+    """
     half = max(1, round(_SECONDS * rate / 2))
     margin = _PASSES * half
-    size = max(rate, 4 * margin)
+    size = max(rate if size is None else size, 4 * margin)
     before = np.zeros(0, np.float32)
     now: np.ndarray | None = None
     for after in in_blocks(blocks, size):

@@ -76,6 +76,10 @@ class Stream:
         """See `SoundSource`."""
         return self.made
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The same: `for block in codec.decode_stream(data)`."""
+        return self.made
+
 
 def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
     """Blocks float32 at `wanted` Hz from those at `rate` Hz."""

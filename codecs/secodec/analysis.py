@@ -1,0 +1,121 @@
+"""From a sound to its tokens: level, latents, codes; of one sound of any length, or of several short ones together.
+
+    blocks --high-pass, 16 kHz, level--> frames --encoder--> latents --quantiser, then bits--> codes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...entropy_models.exact.settings import own_settings
+from ...entropy_models.structural.quantiser import Rule, check_rule
+from ...errors import UsageError
+from ..media.sound import SoundSource
+from ..media.sound.highpass import high_pass
+from ..media.sound.signal import exactly, in_blocks, resampled
+from .chunks import CHUNK_FRAMES, encode_chunks
+from .frozen import FrozenSECodec
+from .level import active_level, factor, gain_of
+from .rate_distortion import choose_batch, choose_codes
+from .spectrum import SAMPLE_RATE
+from .token_arrays import NOTHING
+
+Device = str | torch.device
+CHEAPEST = "rate-distortion"  # the rule that weighs nearness against bits
+RULES = (CHEAPEST, *get_args(Rule))
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """A sound as codes (F, L) int64, 50 frames a second, and as the `gain` in steps of `level.STEP`."""
+
+    codes: np.ndarray
+    gain: int
+
+
+@own_settings()
+def analyse(
+    frozen: FrozenSECodec, sound: SoundSource, layers: int, rule: str = CHEAPEST, device: Device = "cpu"
+) -> Analysed:
+    """Codes and gain of a sound of any length, through the network chunk by chunk.
+
+    Raises:
+        UsageError: for a rule that is none of `RULES`.
+    """
+    check_rules(rule)
+    frozen = frozen.on(device)
+    frames, gain = _levelled(sound, frozen.network.config.hop)
+    parts = list(encode_chunks(frozen.network, (torch.from_numpy(part).to(device) for part in frames)))
+    return Analysed(_codes(frozen, [torch.cat(parts)], layers, rule)[0], gain)
+
+
+@own_settings()
+def analyse_together(
+    frozen: FrozenSECodec, sounds: Sequence[SoundSource], layers: int, rule: str = CHEAPEST, device: Device = "cpu"
+) -> list[Analysed]:
+    """The same of sounds so short that the network holds them all at once."""
+    check_rules(rule)
+    frozen = frozen.on(device)
+    levelled = [_levelled(sound, frozen.network.config.hop) for sound in sounds]
+    waveforms = [torch.from_numpy(np.concatenate(list(frames))) for frames, _ in levelled]
+    whole, mask = padded(waveforms, device)
+    latents = frozen.network.encoder(whole.flatten(1), mask)
+    parts = [row[: len(waveform)] for row, waveform in zip(latents, waveforms, strict=True)]
+    codes = _codes(frozen, parts, layers, rule)
+    return [Analysed(one, gain) for one, (_, gain) in zip(codes, levelled, strict=True)]
+
+
+def _codes(frozen: FrozenSECodec, latents: Sequence[Tensor], layers: int, rule: str) -> list[np.ndarray]:
+    """Codes (F', layers) for the latents (F', dim) of each sound."""
+    quantise = frozen.network.quantiser
+    whole, mask = padded(latents, latents[0].device)
+    active = torch.full((len(latents),), layers, device=whole.device)
+    codes = quantise(whole, active, check_rules(rule)).codes[..., :layers].masked_fill(~mask[..., None], NOTHING)
+    if rule == CHEAPEST and whole.device.type == "cpu":
+        # What codes cost takes 64 KiB a frame: several sounds at once leave the caches and take half as long again.
+        pairs = [(part, row[: len(part)]) for part, row in zip(latents, codes, strict=True)]
+        return [choose_codes(frozen.tokens, quantise, *pair) for pair in pairs]
+    if rule == CHEAPEST:
+        codes = choose_batch(frozen.tokens, quantise, whole, codes)
+    return [row[: len(part)] for row, part in zip(codes.cpu().numpy(), latents, strict=True)]
+
+
+def _levelled(sound: SoundSource, hop: int) -> tuple[Iterator[np.ndarray], int]:
+    """Blocks (F', hop) at the level that the network wants, and the gain that undoes it."""
+    powers = [np.square(part, dtype=np.float64).mean(axis=1) for part in _frames(sound, hop)]
+    gain = gain_of(active_level(np.concatenate(powers)))
+    return (part / np.float32(factor(gain)) for part in _frames(sound, hop)), gain
+
+
+def _frames(sound: SoundSource, hop: int) -> Iterator[np.ndarray]:
+    """The sound as the encoder takes it, but for its level: (F', hop) at 16 kHz, without offset and rumble."""
+    filtered = high_pass(sound.blocks(), sound.rate)
+    whole = exactly(resampled(filtered, sound.rate, SAMPLE_RATE), hop * frame_count(sound.length, sound.rate, hop))
+    for block in in_blocks(whole, CHUNK_FRAMES * hop):
+        yield block.reshape(-1, hop)
+
+
+def frame_count(length: int, rate: int, hop: int) -> int:
+    """Frames that `length` samples at `rate` Hz need, at least 1; in integers, so that both sides agree."""
+    return max(1, -(-length * SAMPLE_RATE // (rate * hop)))
+
+
+def check_rules(rule: str) -> Rule:
+    """How the first codes are found under one of `RULES`. Raises UsageError for another."""
+    if rule not in RULES:
+        raise UsageError(f"unknown rule {rule!r}; known are {', '.join(RULES)}")
+    return check_rule("nearest" if rule == CHEAPEST else rule)
+
+
+def padded(parts: Sequence[Tensor], device: Device) -> tuple[Tensor, Tensor]:
+    """Parts (F', ...) as one tensor (B, F, ...), zeros behind the shorter ones, and where they are, (B, F) bool."""
+    whole = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
+    lengths = torch.tensor([len(part) for part in parts])
+    mask = torch.arange(whole.shape[1]) < lengths[:, None]
+    return whole.to(device), mask.to(device)
