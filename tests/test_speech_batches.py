@@ -224,6 +224,7 @@ def test_a_copy_for_another_device_has_all_of_it_there(codec):
     assert placed is codec.frozen.on(torch.device("meta")) and codec.frozen.on("cpu") is codec.frozen
     for model in (placed.network, placed.tokens):
         tensors = [*model.parameters(), *model.buffers()]
-        tensors += [value for module in model.modules() for value in vars(module).values() if torch.is_tensor(value)]
+        kept = [vars(module) for module in model.modules()]
+        assert {name for own in kept for name in own if torch.is_tensor(own[name])} <= {"weight_bits"}  # for freezing
         assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert {tensor.device.type for tensor in codec.network.parameters()} == {"cpu"}
