@@ -10,15 +10,17 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import TargetError, UsageError
+from . import fallback
 from .base import DEFAULT_QUALITY, Codec, PictureCodec
 from .media.pictures.picture import MAX_PIXELS
+from .registry import LOSSLESS
 
 MAX_BYTES = 2**50  # more than any file has
 
 
 @dataclass(frozen=True)
 class Aim:
-    """At most one of: quality 1..100, most bytes of the file, most bits for a pixel, least PSNR in dB.
+    """At most one of: quality 1..100, most bytes of the file, most bits for a pixel, least PSNR in dB, no loss.
 
     Raises UsageError for two of them, and for a size, rate or PSNR that can be none.
     """
@@ -27,11 +29,12 @@ class Aim:
     size: int | None = None
     bpp: float | None = None
     psnr: float | None = None
+    lossless: bool = False
 
     def __post_init__(self) -> None:
         wishes = [wish for wish in (self.quality, self.size, self.bpp, self.psnr) if wish is not None]
-        if len(wishes) > 1:
-            raise UsageError("give only one of quality, size, bpp and psnr")
+        if len(wishes) + self.lossless > 1:
+            raise UsageError("give only one of quality, size, bpp, psnr and lossless")
         if self.size is not None:
             _check_size(self.size)
         _check_positive(self.bpp, "bpp is the most bits for a pixel")
@@ -45,11 +48,15 @@ class Aim:
 
 @dataclass(frozen=True)
 class Reached:
-    """The file, the quality that made it, and the PSNR in dB where one was asked for."""
+    """The file, the quality that made it (None: it is without loss), and the PSNR in dB where one was asked for.
+
+    `instead` says in words what a lossless file is there in place of.
+    """
 
     data: bytes
-    quality: float
+    quality: float | None
     psnr: float | None = None
+    instead: str = ""
 
 
 def encode_to_aim(
@@ -58,41 +65,76 @@ def encode_to_aim(
     aim: Aim,
     options: Mapping[str, Any] = MappingProxyType({}),
     tell: Callable[[float, bytes], object] | None = None,
+    *,
+    may_fall_back: bool = False,
 ) -> Reached:
     """Return the file of `source` that meets `aim`, measured on whole files, not estimated.
 
     `options` go to the codec's `encode` as they are; `tell` hears of every quality that is tried, and its file.
+    With `may_fall_back` it is a lossless file where that is the better one, by the rule of `fallback`; for a wished
+    size or rate where it fits, for a PSNR where it is smaller, or no quality is good enough.
     Raises TargetError where no quality meets the aim, UsageError for an aim that the codec does not have.
     """
-    from .target import encode_to_psnr, encode_to_size
-
     if options.get("rate") is not None and aim != Aim():
         raise UsageError("give only one of rate, quality, size, bpp and psnr")
     picture = isinstance(codec, PictureCodec)
     if (aim.bpp is not None or aim.psnr is not None) and not picture:
         raise UsageError(f"bits for a pixel and PSNR are for pictures, not for the codec {codec.name}")
-    if not aim.searched:
-        data = codec.encode(source, quality=aim.quality, **options)
-        quality = DEFAULT_QUALITY if aim.quality is None else float(aim.quality)
-        if tell is not None:
-            tell(quality, data)
-        return Reached(data, quality)
-    if picture:
+    if picture and (aim.searched or may_fall_back):
         from .media.pictures.objects import as_picture
 
         source = as_picture(source)
 
-    def encode(quality: float) -> bytes:
+    def encode(quality: float | None) -> bytes:
         data = codec.encode(source, quality=quality, **options)
         if tell is not None:
-            tell(quality, data)
+            tell(DEFAULT_QUALITY if quality is None else float(quality), data)
         return data
+
+    if not isinstance(codec, PictureCodec) or not may_fall_back or aim.lossless:
+        return _reach(codec, source, aim, options, encode)
+    exact = bool(options.get("exact", False))
+    if aim.size is not None or aim.bpp is not None:
+        lossless = fallback.lossless_below(source, _limit(aim, source), exact=exact)
+        return _reach(codec, source, aim, options, encode) if lossless is None else Reached(lossless, None)
+    try:
+        reached = _reach(codec, source, aim, options, encode)
+    except TargetError as error:  # no quality has the PSNR, but lossless has any
+        lossless = fallback.lossless_below(source, MAX_BYTES, exact=exact)
+        if lossless is None:
+            raise
+        return Reached(lossless, None, math.inf, str(error))
+    return _better(codec, source, reached, options)
+
+
+def _reach(
+    codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any], encode: Callable[[float | None], bytes]
+) -> Reached:
+    """Return what the codec alone makes."""
+    from .target import encode_to_psnr, encode_to_size
 
     if aim.psnr is not None:
         probe = encode_to_psnr(encode, _psnr_measure(codec, source, options), aim.psnr)
         return Reached(probe.data, probe.quality, probe.value)
-    probe = encode_to_size(encode, _limit(aim, source))
-    return Reached(probe.data, probe.quality)
+    if aim.size is not None or aim.bpp is not None:
+        probe = encode_to_size(encode, _limit(aim, source))
+        return Reached(probe.data, probe.quality)
+    data = encode(aim.quality)
+    if codec.name == LOSSLESS.name:
+        return Reached(data, None)
+    return Reached(data, DEFAULT_QUALITY if aim.quality is None else float(aim.quality))
+
+
+def _better(codec: PictureCodec, source: Any, reached: Reached, options: Mapping[str, Any]) -> Reached:
+    """Return a lossless file in place of `reached` by the rule of `fallback`."""
+    assert reached.quality is not None
+    # What has the PSNR that was wished for is as good as it should be.
+    choice = fallback.better(codec, source, reached.data, reached.quality, options, good=reached.psnr is not None)
+    if choice.data is reached.data:
+        return reached
+    shown = "" if choice.psnr is None else f" of {choice.psnr:.1f} dB"
+    instead = f"{len(reached.data):,} bytes{shown} at quality {reached.quality:.4g} of {codec.name}"
+    return Reached(choice.data, None, None if reached.psnr is None else math.inf, instead)
 
 
 def _limit(aim: Aim, source: Any) -> int:

@@ -15,12 +15,14 @@ from . import registry
 from .aim import Aim, encode_to_aim
 from .base import Codec, Model, PictureCodec
 from .container import file_bytes, unpack
+from .fallback import check_fallback
 from .info import FileInfo, describe
 from .media.pictures.picture import MAX_PIXELS
 from .sources import contents
 
 if TYPE_CHECKING:
     from .image.presets.mlicv2 import MLICv2Codec
+    from .lossless import LosslessCodec
     from .mecb import MECBCodec
     from .secodec.codec import SECodecCodec
 
@@ -34,6 +36,8 @@ def load(name: Literal["mlicv2"] = "mlicv2", model: Model | None = None) -> MLIC
 def load(name: Literal["secodec"], model: Model | None = None) -> SECodecCodec: ...
 @overload
 def load(name: Literal["mecb"], model: Model | None = None) -> MECBCodec: ...
+@overload
+def load(name: Literal["lossless"], model: Model | None = None) -> LosslessCodec: ...
 @overload
 def load(name: str, model: Model | None = None) -> Codec: ...
 def load(name: str = "mlicv2", model: Model | None = None) -> Codec:
@@ -54,6 +58,8 @@ def encode(
     size: int | None = None,
     bpp: float | None = None,
     psnr: float | None = None,
+    lossless: bool = False,
+    fallback: str = "auto",
     effort: int = 0,
     **options: Any,
 ) -> bytes:
@@ -61,19 +67,24 @@ def encode(
 
     Without `codec` a named file gets the codec of its kind, as on the command line, and all else is a picture.
     At most one of: `quality` 1..100; `size`, most bytes of the file; for pictures `bpp`, most bits for a pixel of the
-    whole file, and `psnr`, least PSNR in dB. The last three are met on the real file, by trying qualities. `effort`
+    whole file, and `psnr`, least PSNR in dB. The last three are met on the real file, by trying qualities.
+    `lossless` keeps every sample of a picture. So does the file of any picture where that is better than the
+    network's, by the rule of `codecs/fallback.py`, unless `fallback` is "never". `effort`
     above 0 spends more time on a picture, where the codec can. `options` are further ones of the codec's `encode`.
     Raises UsageError for a source or a wish that cannot be, UnreadableInputError for a file that cannot be read,
     TargetError where no quality reaches what was asked for.
     """
-    aim = Aim(quality, size, bpp, psnr)
+    aim, may_fall_back = Aim(quality, size, bpp, psnr, lossless), check_fallback(fallback)
+    if lossless:
+        codec = registry.lossless_codec(codec)
     source, codec = contents(source, codec, options.get("max_pixels", MAX_PIXELS))
     loaded = load("mlicv2" if codec is None else codec, model)
     if effort:
         if not isinstance(loaded, PictureCodec):
             raise UsageError(f"effort is for pictures, not for the codec {loaded.name}")
         options["effort"] = effort
-    return encode_to_aim(loaded, source, aim, options).data
+    may_fall_back = may_fall_back and registry.by_name(loaded.name).fallback is not None
+    return encode_to_aim(loaded, source, aim, options, may_fall_back=may_fall_back).data
 
 
 def decode(data: Data, *, model: Model | None = None, **options: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from . import registry
 from .container import unpack
+from .registry import FORMS
 from .secodec.level import STEP, gain_in
 
 
@@ -17,7 +18,8 @@ class FileInfo:
     that it needs, None for a codec without models; `quality` is in 1..100 where it has one; `fields`
     are the header's integers by name; `parts` says where the `size` bytes go and sums to them;
     `overhead` counts the bytes that are neither payload nor sections. `bits_per_pixel` is None for other
-    than pictures, `seconds`, `kilobits_per_second` and `gain_db` for other than sounds.
+    than pictures, `seconds`, `kilobits_per_second` and `gain_db` for other than sounds. `lossless` says how
+    a picture is kept as it is ("WebP", "JPEG XL"), None for other files.
     """
 
     size: int
@@ -29,6 +31,7 @@ class FileInfo:
     fields: dict[str, int]
     parts: dict[str, int]
     overhead: int
+    lossless: str | None = None
 
     @property
     def bits_per_pixel(self) -> float | None:
@@ -74,6 +77,7 @@ def describe(data: bytes) -> FileInfo:
         fields=fields,
         parts=dict(container.sizes),
         overhead=container.overhead,
+        lossless=FORMS.get(fields.get("form", 0)) if entry is registry.LOSSLESS else None,
     )
 
 

@@ -20,7 +20,8 @@ class CodecEntry:
     """One codec: its name, its id in files, what it codes, its class as `module:Class`, its header fields.
 
     A header field "quality" runs over 0..`quality_positions` for qualities 1..100; 0 where there is none.
-    `has_models` says whether the fingerprint in a file names a model.
+    `has_models` says whether the fingerprint in a file names a model; `fallback` names the codec whose file is stored
+    where that is better.
     """
 
     name: str
@@ -30,8 +31,20 @@ class CodecEntry:
     field_names: tuple[str, ...]
     quality_positions: int = 0
     has_models: bool = True
+    fallback: str | None = None
 
 
+WEBP, JPEG_XL = 1, 2  # the field "form" of a lossless file
+FORMS = {WEBP: "WebP", JPEG_XL: "JPEG XL"}
+# Never chosen by the kind of a file: it stands after the others.
+LOSSLESS = CodecEntry(
+    "lossless",
+    5,
+    "picture",
+    "bitfloor.codecs.lossless:LosslessCodec",
+    ("width", "height", "form"),
+    has_models=False,
+)
 # An id is for ever. 2 is reserved for s2lic.
 CODECS = (
     CodecEntry(
@@ -41,6 +54,7 @@ CODECS = (
         "bitfloor.codecs.image.presets.mlicv2:MLICv2Codec",
         ("width", "height", "quality"),
         quality_positions=Q_INDEX_MAX,
+        fallback=LOSSLESS.name,
     ),
     CodecEntry(
         "secodec",
@@ -57,6 +71,7 @@ CODECS = (
         ("form", "rows", "columns", "seed"),
         has_models=False,
     ),
+    LOSSLESS,
 )
 
 
@@ -67,6 +82,13 @@ def by_name(name: str) -> CodecEntry:
             return entry
     known = ", ".join(entry.name for entry in CODECS)
     raise UsageError(f"there is no codec {name!r}; choose one of {known}")
+
+
+def lossless_codec(named: str | None) -> str:
+    """Return the name of the codec without loss; raises UsageError where another one was `named`."""
+    if named not in (None, LOSSLESS.name):
+        raise UsageError(f"without loss is a codec of its own, so leave out the codec {named}")
+    return LOSSLESS.name
 
 
 def by_id(codec_id: int) -> CodecEntry:

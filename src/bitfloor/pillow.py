@@ -20,7 +20,8 @@ from .codecs.media.pictures.picture import Picture
 from .errors import BitfloorError, CorruptStreamError
 
 FORMAT, SUFFIX, MIME = "BITFLOOR", ".bf", "image/x-bitfloor"
-OPTIONS = ("quality", "effort", "exact", "max_pixels")  # of `save`, as `bitfloor.encode` takes them
+# Of `save`, as `bitfloor.encode` takes them.
+OPTIONS = ("codec", "model", "quality", "effort", "exact", "max_pixels", "fallback", "lossless")
 
 
 class BitfloorImageFile(ImageFile.ImageFile):
@@ -69,11 +70,11 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Write `image`; keywords of `Image.save` that are taken are codec, model, icc_profile and `OPTIONS`."""
+    """Write `image`; keywords of `Image.save` that are taken are icc_profile and `OPTIONS`."""
     from .codecs.api import encode
 
     given = getattr(image, "encoderinfo", {})
-    options = {name: given[name] for name in ("codec", "model", *OPTIONS) if given.get(name) is not None}
+    options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
     if "icc_profile" in given and given["icc_profile"] != image.info.get("icc_profile"):
         image = image.copy()
         image.info["icc_profile"] = given["icc_profile"] or None

@@ -13,6 +13,8 @@ import click
 from ...codecs import registry
 from ...codecs.aim import Aim, encode_to_aim
 from ...codecs.base import DEFAULT_QUALITY, Codec
+from ...codecs.fallback import WISHES, check_fallback
+from ...codecs.info import describe
 from ...codecs.media.files import is_stream, shown_name, write_bytes
 from ...codecs.media.pictures.picture import Picture
 from ...codecs.sources import codec_for, read_source, take
@@ -33,6 +35,13 @@ from ..suffixes import READABLE, SUFFIX, is_media, stem
 @click.option("--bpp", type=POSITIVE, help="Bits for a pixel at most, instead of a quality.")
 @click.option("--psnr", type=POSITIVE, help="PSNR in dB at least, instead of a quality.")
 @click.option("--size", type=SIZE, help="Bytes of the file at most, as 30000, 10k, 1.5M; instead of a quality.")
+@click.option("--lossless", is_flag=True, help="Keep every sample of a picture, instead of a quality.")
+@click.option(
+    "--fallback",
+    type=click.Choice(WISHES),
+    default="auto",
+    help="auto: a lossless file where it beats the network's; never: the network's in any case. [auto]",
+)
 @click.option("--exact", is_flag=True, help="Code the colours that alpha hides, too, instead of smooth ones.")
 @MAX_PIXELS_OPTION
 @click.option("--codec", type=CODEC, help="Codec; else chosen by the kind of the file.")
@@ -52,6 +61,8 @@ def command(
     bpp: float | None,
     psnr: float | None,
     size: int | None,
+    lossless: bool,
+    fallback: str,
     exact: bool,
     max_pixels: int,
     codec: str | None,
@@ -64,7 +75,9 @@ def command(
     recursive: bool,
 ) -> None:
     """Compress each IN, a file or all pictures and sounds of a folder; "-" is standard input and output."""
-    aim = Aim(quality, size, bpp, psnr)
+    aim = Aim(quality, size, bpp, psnr, lossless)
+    if lossless:
+        codec = registry.lossless_codec(codec)
     existing = Existing(force, skip_existing)
     _check_out(out)
     jobs = plan(gather(inputs, recursive, READABLE), inputs, out, _name)
@@ -73,7 +86,15 @@ def command(
     def work(job: Job) -> Sizes:
         with naming(job.source):
             return _encode_file(
-                job, aim, codec, model, force=force, options=options, exact=exact, max_pixels=max_pixels
+                job,
+                aim,
+                codec,
+                model,
+                force=force,
+                options=options,
+                exact=exact or lossless,
+                max_pixels=max_pixels,
+                may_fall_back=check_fallback(fallback),
             )
 
     run_jobs(jobs, work, existing)
@@ -118,13 +139,15 @@ def _encode_file(
     options: dict[str, Any],
     exact: bool,
     max_pixels: int,
+    may_fall_back: bool,
 ) -> Sizes:
     name = shown_name(job.source)
     start = time.perf_counter()
     file = take(job.source)
     codec_name = codec_name or codec_for(file, name)
     source = read_source(file, codec_name, name, max_pixels)
-    if registry.by_name(codec_name).kind == "picture":
+    entry = registry.by_name(codec_name)
+    if entry.kind == "picture":
         options = options | {"exact": exact, "max_pixels": max_pixels}
     elif exact:
         raise UsageError(f"--exact is for pictures, not for the codec {codec_name}")
@@ -134,7 +157,7 @@ def _encode_file(
 
     codec = load(codec_name, model)
     loaded = time.perf_counter()
-    data, result = _encode(codec, source, aim, options)
+    data, result = _encode(codec, source, aim, options, may_fall_back and entry.fallback is not None)
     encoded = time.perf_counter()
     write_bytes(data, job.target, force)
     note(f"{name} -> {job.target}: {result}")
@@ -146,16 +169,19 @@ def _encode_file(
     return Sizes(size, len(data))
 
 
-def _encode(codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any]) -> tuple[bytes, str]:
+def _encode(
+    codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any], may_fall_back: bool
+) -> tuple[bytes, str]:
     """Return the file that meets `aim` and words that describe it; raises as `encode_to_aim`."""
 
     def tell(quality: float, data: bytes) -> None:
         detail(f"  quality {quality:.4g} gives {len(data):,} bytes")
 
-    found = encode_to_aim(codec, source, aim, options, tell)
+    found = encode_to_aim(codec, source, aim, options, tell, may_fall_back=may_fall_back)
     if "rate" in options:
         return found.data, f"{len(found.data):,} bytes{_symbol_words(codec, found.data)}"
-    words = "" if found.psnr is None else f", PSNR {found.psnr:.2f} dB"
+    words = "" if found.psnr is None or found.quality is None else f", PSNR {found.psnr:.2f} dB"
+    words += f" (instead of: {found.instead})" if found.instead else ""
     return found.data, _describe(found.data, source, found.quality) + words
 
 
@@ -172,10 +198,11 @@ def _symbol_words(codec: Codec, data: bytes) -> str:
     )
 
 
-def _describe(data: bytes, source: Any, quality: float) -> str:
+def _describe(data: bytes, source: Any, quality: float | None) -> str:
     rate = ""
     if isinstance(source, Picture):
         rate = f", {8 * len(data) / (source.width * source.height):.4f} bit/pixel"
     if seconds := getattr(source, "seconds", None):
         rate = f", {8 * len(data) / seconds / 1000:.3f} kbit/s"
-    return f"{len(data):,} bytes{rate}, quality {quality:.4g}"
+    kept = f"lossless ({describe(data).lossless})" if quality is None else f"quality {quality:.4g}"
+    return f"{len(data):,} bytes{rate}, {kept}"

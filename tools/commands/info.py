@@ -34,6 +34,7 @@ def _as_dict(found: FileInfo) -> dict[str, object]:
         "model": found.model,
         "model_name": _model_name(found),
         "quality": found.quality,
+        "lossless": found.lossless,
         "fields": found.fields,
         "bytes": found.size,
         "bits_per_pixel": found.bits_per_pixel,
@@ -60,6 +61,8 @@ def _lines(name: str, found: FileInfo) -> list[str]:
         here = f"{model}, which is here" if model else "which is not here: the file cannot be decoded"
         lines.append(f"  model      {found.model}, {here}")
     fields: dict[str, object] = dict(found.fields)
+    if found.lossless:
+        fields["form"] = f"{found.lossless}, every sample as it was; no network"
     if found.quality is not None:
         fields["quality"] = f"{found.quality:.1f}"
     if found.seconds is not None:

@@ -90,8 +90,9 @@ class Picture:
         flags = _flags(sections)
         icc = _decode_icc(sections[Section.ICC]) if Section.ICC in sections else None
         if flags & _GREY and flags & _DEEP and Section.ALPHA not in sections:
-            return Layout("I;16", icc)
-        return Layout(("L" if flags & _GREY else "RGB") + "A" * (Section.ALPHA in sections), icc)
+            return Layout("I;16", icc, grey=True)
+        grey = bool(flags & _GREY)
+        return Layout(("L" if grey else "RGB") + "A" * (Section.ALPHA in sections), icc, grey)
 
     @staticmethod
     def from_sections(rgb: NDArray[Any], sections: Mapping[int, bytes]) -> Picture:
@@ -115,10 +116,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the sections of a file say of the PIL image that it becomes: its mode and its colour profile."""
+    """What the sections of a file say of the PIL image that it becomes: its mode, its colour profile, whether grey."""
 
     mode: str
     icc: bytes | None
+    grey: bool = False
 
 
 def to_depth(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
