@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptStreamError, UsageError
-from .base import PictureCodec
+from .base import PictureCodec, check_quality
 from .container import Header, Section, latents_check, pack, unpack, verify_latents
 from .media.pictures.alpha import IN_PAYLOAD
 from .media.pictures.jpegxl_header import jpegxl_size
@@ -22,7 +22,6 @@ from .media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from .media.pictures.vp8l import MAX_SIDE, decode_vp8l, encode_vp8l
 from .registry import FORMS, JPEG_XL, LOSSLESS, WEBP
 
-BEST = 100.0
 # Efforts of libwebp, (method, quality), by the pixels of a picture up to which each is quick enough. The last takes
 # seconds on noise, where it gains nothing, so it is for what has fewer than `_PLAIN` bits a pixel.
 _EFFORTS = ((1 << 40, 4, 80), (1 << 20, 5, 80), (40_000, 6, 100))
@@ -52,18 +51,18 @@ class LosslessCodec(PictureCodec):
     ) -> bytes:
         """Return the file for `source`, as `PictureCodec.encode` takes it.
 
-        Without `exact` the colours that alpha hides are not kept. Raises UsageError for a quality below 100.
+        Quality and effort change nothing. Without `exact` the colours that alpha hides are not kept.
         """
         from .media.pictures.objects import as_picture
+        from .sources import contents
 
-        if quality not in (None, BEST):
-            raise UsageError(f"quality {quality!r} is none for a lossless file: it has no other than {BEST:g}")
-        picture = as_picture(source)
+        check_quality(quality)
+        picture = as_picture(contents(source, self.name, max_pixels)[0])
         check_pixels(picture.width, picture.height, max_pixels, UsageError)
         return self.encode_samples(picture, exact=exact)
 
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
-        """See `PictureCodec`; quality and effort change nothing."""
+        """See `PictureCodec`."""
         return self.encode_samples(picture)
 
     def encode_samples(self, picture: Picture, *, exact: bool = True) -> bytes:
@@ -128,8 +127,7 @@ def may_fit(picture: Picture, limit: int) -> bool:
     for method, quality, hope in _GLANCES:
         if len(_webp(samples, False, method, quality)) * picture.height > hope * limit * len(samples):
             return False
-        if picture.height > _OF_ROWS:
-            samples = samples[np.arange(picture.height) % _OF_ROWS < _GLANCED]
+        samples = samples[np.arange(len(samples)) % _OF_ROWS < _GLANCED]
     return True
 
 

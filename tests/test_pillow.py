@@ -44,7 +44,7 @@ def test_save_and_open_are_encode_and_decode(mode: str, tmp_path: Path) -> None:
 def test_streams_names_and_values_of_the_header() -> None:
     buffer = io.BytesIO()
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    modes()["RGB"].save(buffer, "BITFLOOR", quality=40, icc_profile=profile)
+    modes()["RGB"].save(buffer, "BITFLOOR", quality=40, fallback="never", icc_profile=profile)
     buffer.seek(0)
     opened = Image.open(buffer)
     assert opened.info["icc_profile"] == profile
@@ -59,7 +59,7 @@ def test_streams_names_and_values_of_the_header() -> None:
 
 def test_opening_decodes_nothing_and_needs_no_torch(tmp_path: Path) -> None:
     path = tmp_path / "x.bf"
-    modes()["RGB"].save(path)
+    modes()["RGB"].save(path, fallback="never")
     script = (
         "import sys, bitfloor.pillow; from PIL import Image; image = Image.open(sys.argv[1]); "
         "print(image.size, image.mode, 'torch' in sys.modules)"
@@ -70,13 +70,13 @@ def test_opening_decodes_nothing_and_needs_no_torch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [4, 20, -1])
 def test_a_cut_file_is_an_oserror(kept: int) -> None:
-    data = bitfloor.encode(modes()["RGB"])
+    data = bitfloor.encode(modes()["RGB"], fallback="never")
     with pytest.raises(OSError):
         Image.open(io.BytesIO(data[:kept])).load()
 
 
 def test_a_damaged_payload_is_an_oserror() -> None:
-    data = bytearray(bitfloor.encode(modes()["RGB"]))
+    data = bytearray(bitfloor.encode(modes()["RGB"], fallback="never"))
     data[-8] ^= 1
     with pytest.raises(OSError, match="damaged"):
         Image.open(io.BytesIO(bytes(data)))
