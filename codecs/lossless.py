@@ -23,9 +23,9 @@ from .media.pictures.vp8l import MAX_SIDE, decode_vp8l, encode_vp8l
 from .registry import FORMS, JPEG_XL, LOSSLESS, WEBP
 
 # Efforts of libwebp, (method, quality), by the pixels of a picture up to which each is quick enough. The last takes
-# seconds on noise, where it gains nothing, so it is for what has fewer than `_PLAIN` bits a pixel.
+# seconds on noise, where it gains nothing, so it is for what has fewer than `_PLAIN` bits a pixel, but bytes to save.
 _EFFORTS = ((1 << 40, 4, 80), (1 << 20, 5, 80), (40_000, 6, 100))
-_PLAIN = 2
+_PLAIN, _LEAST = 2, 60
 # Two glances, (method, quality, hope): quicker coding, and how much smaller the file may become than what that gives.
 # On photographs that is 1.3 and 1.1 times; of 20 drawings, texts and patterns one of 100 bytes was beyond these.
 _GLANCES = ((0, 0, 5.0), (1, 30, 2.0))
@@ -162,7 +162,7 @@ def _least_webp(samples: NDArray[Any], exact: bool) -> bytes:
     """Return what has the fewest bytes among the efforts that are worth their time."""
     pixels, found = samples.shape[0] * samples.shape[1], list[bytes]()
     for most, method, quality in _EFFORTS:
-        if pixels <= most and (quality < 100 or 8 * len(found[-1]) < _PLAIN * pixels):
+        if pixels <= most and (quality < 100 or 8 * _LEAST < 8 * len(found[-1]) < _PLAIN * pixels):
             found.append(_webp(samples, exact, method, quality))
     return min(found, key=len)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw
 
-WIDTH, HEIGHT = 208, 160
+WIDTH, HEIGHT = 144, 96
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
 
 
@@ -92,15 +92,15 @@ def _lines() -> Image.Image:
 
 def _sprites() -> Image.Image:
     rng = np.random.default_rng(4)
-    half = rng.integers(0, 4, (20, 13, 8, 4))
+    half = rng.integers(0, 4, (12, 9, 8, 4))
     sprites = np.concatenate([half, half[..., ::-1]], axis=3)
     colours = np.array([[20, 20, 40], [220, 60, 40], [240, 220, 80], [80, 180, 240]], np.uint8)
-    grid = sprites.transpose(0, 2, 1, 3).reshape(160, 104)
+    grid = sprites.transpose(0, 2, 1, 3).reshape(96, 72)
     return Image.fromarray(colours[np.repeat(grid, 2, axis=1)])
 
 
 def _code() -> Image.Image:
-    blocks = np.random.default_rng(5).integers(0, 2, (40, 52)).astype(np.uint8) * 255
+    blocks = np.random.default_rng(5).integers(0, 2, (24, 36)).astype(np.uint8) * 255
     return Image.fromarray(np.kron(blocks, np.ones((4, 4), np.uint8)))
 
 

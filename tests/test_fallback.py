@@ -21,7 +21,7 @@ from bitfloor.tools import cli
 from bitfloor.weights import BOX
 
 PHOTOGRAPH = read_picture(BOX / "demo.avif")
-CROP = Picture(PHOTOGRAPH.rgb[100:292, 100:356].copy())
+CROP = Picture(PHOTOGRAPH.rgb[100:196, 100:244].copy())
 
 
 def decoded(data: bytes) -> Picture:
@@ -30,18 +30,16 @@ def decoded(data: bytes) -> Picture:
     return codec_of(data).decode_picture(data)
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_no_file_is_larger_than_lossless_webp_where_it_is_worse(name: str) -> None:
+@pytest.mark.parametrize("number, name", enumerate(PICTURES))
+def test_no_file_is_larger_than_lossless_webp_where_it_is_worse(number: int, name: str) -> None:
     image, buffer = PICTURES[name](), io.BytesIO()
     image.save(buffer, "WEBP", lossless=True, method=6, quality=100)
-    source = as_picture(image)
-    for quality in (20, 90):
-        data = bitfloor.encode(image, quality=quality)
-        psnr = picture_psnr(source, decoded(data))
-        if bitfloor.info(data).codec == "lossless":
-            assert psnr == math.inf and len(data) <= len(buffer.getvalue()) + 8
-        else:
-            assert len(data) < len(buffer.getvalue())
+    data = bitfloor.encode(image, quality=(15, 50, 95)[number % 3])
+    if bitfloor.info(data).codec == "lossless":
+        assert picture_psnr(as_picture(image), decoded(data)) == math.inf
+        assert len(data) <= len(buffer.getvalue()) + 8
+    else:
+        assert len(data) < len(buffer.getvalue())
 
 
 def test_a_photograph_stays_the_networks_and_never_means_never() -> None:
@@ -94,9 +92,9 @@ def test_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         return status, codec, capsys.readouterr().err
 
     assert encode(str(drawn), "--size", "2k")[:2] == (0, "lossless")
-    assert encode(str(drawn), "--bpp", "0.4", "--fallback", "never")[:2] == (0, "mlicv2")
+    assert encode(str(drawn), "--bpp", "3", "--fallback", "never")[:2] == (0, "mlicv2")
     assert encode(str(drawn), "--psnr", "25")[:2] == (0, "lossless")
-    assert encode(str(photo), "--size", "6k")[:2] == (0, "mlicv2")
+    assert encode(str(photo), "--size", "3k")[:2] == (0, "mlicv2")
     status, codec, said = encode(str(photo), "--psnr", "60")
     assert (status, codec) == (0, "lossless") and "was not reached" in said
     assert encode(str(photo), "--psnr", "60", "--fallback", "never")[:2] == (6, None)
