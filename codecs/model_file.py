@@ -19,8 +19,8 @@ from ..errors import ModelError
 FINGERPRINT_BYTES = 4
 
 
-def read_model(path: Path, model_format: str) -> tuple[str, dict[str, Tensor]]:
-    """The configuration, as it was written, and all tensors.
+def read_model(path: Path, *formats: str) -> tuple[str, dict[str, Tensor]]:
+    """The configuration, as it was written, and all tensors of a file in one of the formats.
 
     Raises:
         ModelError: when the file is missing, damaged or of another format.
@@ -31,7 +31,7 @@ def read_model(path: Path, model_format: str) -> tuple[str, dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot read the model {path}: {error}") from error
-    if metadata.get("format") != model_format:
+    if metadata.get("format") not in formats:
         raise ModelError(f"{path} is no model of this version: its format is {metadata.get('format')!r}")
     return metadata["config"], tensors
 

@@ -84,7 +84,7 @@ def run(tmp_path_factory):
     for number in range(2):
         Image.fromarray(smooth_picture(70, 70, number)).save(pictures / f"{number}.png")
     Trainer(ImageTask(CONFIG, [pictures], batch=1, crop=64, late_crop=64), Budget(steps=1), folder).run()
-    export_image(folder, "mlicv2")
+    export_image(folder, "mlicv2", [pictures])
     return folder
 
 

@@ -55,7 +55,7 @@ def test_training_lowers_the_loss_and_its_model_codes_pictures(folder: Path, tmp
     assert set(run.validate()) == {"pictures", *(f"{kind}{n}" for kind in ("bpp", "psnr") for n in range(5))}
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert rows[0]["step"] == "1"
-    path = export_image(tmp_path, "mlicv2", "tiny")
+    path = export_image(tmp_path, "mlicv2", [folder], "tiny")
     card = json.loads(path.with_suffix(".json").read_text())
     codec = MLICv2Codec.from_path(path)
     assert card["training"]["steps"] == 60

@@ -71,20 +71,30 @@ class ExactLayer(nn.Module):
         """
         if self.rounding is not None:
             raise FreezeError("the grid is still in the training loop; call `quantise.settle` first")
-        steps = self.weight_steps()
-        unit = steps * self.activation.unit
-        column = steps.view(-1, *[1] * (self.weight.ndim - 1))
-        weight = torch.round(self.weight.data.double() / column) * column
-        bias = torch.round(self.bias.data.double() / unit) * unit
+        weight, bias = self._on_grid()
         if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             raise FreezeError("a weight is not a finite number")
-        largest = weight.abs().flatten(1).sum(1) * self.activation.limit + bias.abs()
-        units = float((largest / unit).max())
+        units = self.largest_sum()
         if units >= DOUBLE_UNITS:
             raise FreezeError(f"partial sums may need {math.log2(units):.1f} bits; float64 holds 53")
         self.dtype = torch.float32 if units < SINGLE_UNITS else torch.float64
         self.weight = nn.Parameter(weight.to(self.dtype), requires_grad=False)
         self.bias = nn.Parameter(bias.to(self.dtype), requires_grad=False)
+
+    def largest_sum(self) -> float:
+        """The most that a partial sum can reach on the layer's grid, in units of its row; float32 holds 2^24."""
+        weight, bias = self._on_grid()
+        unit = self.weight_steps() * self.activation.unit
+        largest = weight.abs().flatten(1).sum(1) * self.activation.limit + bias.abs()
+        return float((largest / unit).max())
+
+    def _on_grid(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias rounded to the grid, float64."""
+        steps = self.weight_steps()
+        unit = steps * self.activation.unit
+        column = steps.view(-1, *[1] * (self.weight.ndim - 1))
+        weight = torch.round(self.weight.data.double() / column) * column
+        return weight, torch.round(self.bias.data.double() / unit) * unit
 
     def weight_steps(self) -> Tensor:
         """2^-w_r for every row, (out,) float64."""

@@ -23,6 +23,7 @@ from .layers import ExactLayer
 
 PRECISION = 8  # bits of a number with its sign
 PERCENTILE = 0.9999  # of magnitudes; what lies beyond is clipped
+BIAS_BITS = 22  # of a bias in units of the sums, a quarter of the room that float32 has
 MOMENTUM = 0.99  # of the average over training steps
 _SAMPLE = 2**16  # values of an activation that are looked at
 _EXPONENT = 30  # largest magnitude of an exponent: both floating-point types hold their products with room to spare
@@ -60,9 +61,8 @@ class Rounding(nn.Module):
         self.reach.copy_(torch.where(self.reach > 0, self.momentum * self.reach + (1 - self.momentum) * seen, seen))
 
     def weight_exponents(self, weight: Tensor) -> Tensor:
-        """-w_r for every row of weight (out, ...): the finest 2^-w_r in units of which the row fits the precision."""
-        largest = weight.detach().abs().flatten(1).amax(1) / (2 ** (self.weight_precision - 1) - 1)
-        return range_exponent(largest)
+        """See `weight_exponents`."""
+        return weight_exponents(weight, self.weight_precision)
 
 
 def quantise(
@@ -92,9 +92,24 @@ def settle(module: nn.Module) -> None:
             if not rounding.reach > 0:
                 raise ValueError(f"{name}: no input has been seen, so its range is not known")
             reach = int(range_exponent(rounding.reach))
-            bits = rounding.activation_precision - 1 - reach
-            layer.set_grid(Grid(bits, reach), -rounding.weight_exponents(layer.weight))
+            grid = Grid(rounding.activation_precision - 1 - reach, reach)
+            layer.set_grid(grid, -row_exponents(layer, grid, rounding.weight_precision))
             layer.rounding = None
+
+
+def weight_exponents(weight: Tensor, precision: int) -> Tensor:
+    """-w_r for every row of weight (out, ...): the finest 2^-w_r in units of which the row fits the precision."""
+    return range_exponent(weight.detach().abs().flatten(1).amax(1) / (2 ** (precision - 1) - 1))
+
+
+def row_exponents(layer: ExactLayer, grid: Grid, precision: int) -> Tensor:
+    """`weight_exponents` of a layer, coarser where a row's bias would leave float32 no room for its sums.
+
+    A bias is held in units of the sums. That of a row whose weights all but vanish beside it would be an enormous
+    number of them; what such weights lose is less than the bias's own rounding to 22 bits.
+    """
+    bias = range_exponent(layer.bias.detach().abs().float() * (2.0**-BIAS_BITS / grid.unit))
+    return torch.maximum(weight_exponents(layer.weight, precision), bias)
 
 
 def straight_through(x: Tensor, step: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The exact half of a network, frozen: what both ends of a file must compute alike.
 
-    h_s, contexts and heads      float64 on the grid (see `exact.grid`)
+    h_s, contexts and heads      float64 on the grid, or float32 on grids of eight bits and more (see `exact.grid`)
     gains, embeddings            multiples of a power of two, tabulated at export
     probability tables           integers, tabulated at export
 
@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from ...errors import CorruptStreamError, ModelError
 from ..coding.range_coder import RangeDecoder, RangeEncoder
 from ..coding.tables import ProbabilityTables, gaussian_tables, tables_from_pmfs
-from ..exact.grid import ACTIVATION_BITS
+from ..exact.grid import ACTIVATION_BITS, float32_path
 from ..exact.layers import freeze
 from .context_model import ContextModel
 from .factorized import FactorizedPrior
@@ -58,8 +59,10 @@ class ExactPath(nn.Module):
     """Codes the latents of one tile; encoder and decoder go the same way and differ in the symbol coder only.
 
     Args:
-        hyper_synthesis, context: with float weights; they are frozen in place, in float64.
+        hyper_synthesis, context: with float weights; they are frozen in place.
         tensors: what `tabulate` gave.
+        path: type of the tensors between the layers. It belongs to the model: where two exact sums are added, float32
+            may round and float64 not.
 
     Raises:
         FreezeError: where a layer's sums could leave the range in which they are exact.
@@ -67,12 +70,18 @@ class ExactPath(nn.Module):
     """
 
     def __init__(
-        self, hyper_synthesis: nn.Module, context: ContextModel, hyper_channels: int, tensors: Mapping[str, Tensor]
+        self,
+        hyper_synthesis: nn.Module,
+        context: ContextModel,
+        hyper_channels: int,
+        tensors: Mapping[str, Tensor],
+        path: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        self.path = path
         self.hyper_synthesis, self.context, self.hyper_channels = hyper_synthesis, context, hyper_channels
         for part in (hyper_synthesis, context):
-            freeze(part.double())
+            freeze(part.double(), path)
         self.nodes = nn.Module()
         for name in NODE_VECTORS:
             self.nodes.register_buffer(name, tensors[f"nodes.{name}"].double())
@@ -85,14 +94,16 @@ class ExactPath(nn.Module):
 
     def content(self) -> Iterator[NDArray[np.generic]]:
         """Every number that decides what a file decodes to, in the order in which the modules declare them."""
+        double = self.path == torch.float64
         for value in self.state_dict().values():
-            yield value.double().cpu().numpy()
+            yield (value.double() if double else value).cpu().numpy()
         for tables in (self.y_tables, self.z_tables):
             yield from tables.to_arrays().values()
 
     def state(self, q_index: Tensor) -> GainState:
         """What one quality index (1,) means, exact."""
-        return state_between(dict(self.nodes.named_buffers()), q_index)
+        state = state_between(dict(self.nodes.named_buffers()), q_index)  # float64, which holds what lies between nodes
+        return GainState(**{name: vectors.to(self.path) for name, vectors in vars(state).items()})
 
     def encode(
         self, latent: Tensor, z: Tensor, q_index: Tensor, encoder: RangeEncoder
@@ -126,8 +137,9 @@ class ExactPath(nn.Module):
     def walk(self, z_hat: NDArray[np.int32], q_index: Tensor, coder: SymbolCoder) -> Tensor:
         """y_hat (1, H, W, M) of one tile, without its gain."""
         state = self.state(q_index)
-        hyper = self.hyper_synthesis(torch.from_numpy(z_hat).to(state.gain), state.embedding[:, 0])
-        y_hat: Tensor = self.context(hyper, state, coder)
+        with float32_path() if self.path == torch.float32 else nullcontext():
+            hyper = self.hyper_synthesis(torch.from_numpy(z_hat).to(state.gain), state.embedding[:, 0])
+            y_hat: Tensor = self.context(hyper, state, coder)
         return y_hat
 
     def least_bits_per_block(self) -> float:

@@ -128,7 +128,7 @@ class EncodingCoder(_LatentCoder):
         chosen = ... if coded is None else coded.cpu().numpy()
         self.encoder.encode(symbols[chosen], indexes[chosen], self.tables)
         self.symbols.append(symbols)
-        return rounded
+        return rounded.to(means.dtype)
 
 
 class DecodingCoder:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
 @click.option("--from", "start", type=MODEL, help="Begin with this model: a name or a path.")
-@click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder.")
+@click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder, or of --from.")
 @click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-FINGERPRINT].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
 @click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
@@ -88,6 +88,9 @@ def command(
     The speech codec takes two or three runs with the same -o: --codec secodec; then, if time allows, --codec
     secodec-adversarial, which trains its decoder against discriminators; then --codec secodec-tokens, which trains
     the model of its tokens and writes the model.
+
+    A picture model is written with 8 bits a weight: how to round them is learned from FOLDERS, and what it costs is
+    measured there, on pictures that no training sees.
     """
     if not export and not folders:
         raise UsageError("name at least one folder with pictures or speech")
@@ -102,14 +105,16 @@ def command(
     pictures = is_picture_codec(codec)
     if config is not None and not pictures:
         raise UsageError("--config is for codecs of pictures")
-    if start is not None and not (pictures or codec == "secodec"):
-        raise UsageError("--from takes a model of pictures or of secodec only")
+    if start is not None and not (pictures or (codec == "secodec" and not export)):
+        raise UsageError("--from takes a model of pictures, or of secodec to begin a training")
     check_codec(codec, preset)
     if name is not None:
         check_name(codec.partition("-")[0], name)
 
     def write() -> Path:
-        return export_image(out, codec, name) if pictures else export_secodec(out, preset, name)
+        if pictures:
+            return export_image(out, codec, folders, name, start if export else None)
+        return export_secodec(out, preset, name)
 
     if export:
         click.echo(write())
