@@ -19,6 +19,7 @@ from bitfloor.entropy_models.latent.contexts.local import Local
 from bitfloor.entropy_models.latent.heads.joint import Joint
 from bitfloor.entropy_models.latent.hyperpriors.depthwise import DepthwiseHyper
 from bitfloor.entropy_models.latent.slice_model import Slices
+from bitfloor.tools.training.eight_bits import EightBits, eight_bits
 
 CONFIG = ImageConfig(
     Patch(widths=(16, 24), analysis_depths=(1, 1), synthesis_depths=(1, 1), linear_path=False),
@@ -58,6 +59,14 @@ def tiny_codec(folder: Path, seed: int = 0) -> MLICv2Codec:
     path = folder / f"tiny-{seed}.safetensors"
     save_model(path, tiny_network(seed))
     return MLICv2Codec.from_path(path)
+
+
+def small_model(path: Path, config: ImageConfig = CONFIG, seed: int = 0) -> EightBits:
+    """Write the same network with 8 bits a weight."""
+    network = tiny_network(seed, config)
+    small = eight_bits(network, [smooth_picture(128, 192, number) for number in range(3)])
+    save_model(path, network, small.weights)
+    return small
 
 
 def smooth_picture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The exactness matrix: encode under every setting, decode every file under every setting, compare.
 
-    python -m bitfloor.tools.exactness PICTURE_OR_SOUND... [--python OTHER_INTERPRETER] [-q 40]
+    python -m bitfloor.tools.exactness PICTURE_OR_SOUND... [--model NAME_OR_PATH] [--python OTHER_INTERPRETER] [-q 40]
 
 A setting is a number of threads, an instruction set, a convolution library switched on or off, a memory layout, or
 another interpreter with another torch. Each runs in a process of its own, because most of them are read once at
@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 
 from ..errors import BitfloorError
-from .options import QUALITY, PathName
+from .options import MODEL, QUALITY, PathName
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def run_worker(setting: Setting, job: str, arguments: Sequence[str]) -> dict[str
 
 
 def matrix(
-    pictures: Sequence[Path], quality: float, settings: Sequence[Setting], folder: Path
+    pictures: Sequence[Path], quality: float, settings: Sequence[Setting], folder: Path, model: str = ""
 ) -> dict[str, dict[str, str]]:
-    """Latents hash of every file under every setting: {decoding setting: {file: SHA-256}}."""
+    """Latents hash of every file under every setting: {decoding setting: {file: SHA-256}}; "" is the default model."""
     files: list[str] = []
     for number, setting in enumerate(settings):
-        made = run_worker(setting, "encode", [str(quality), str(folder / f"{number}"), *map(str, pictures)])
+        made = run_worker(setting, "encode", [model, str(quality), str(folder / f"{number}"), *map(str, pictures)])
         files.extend(made)
-    return {s.name: run_worker(s, "decode", files) for s in settings}
+    return {s.name: run_worker(s, "decode", [model, *files]) for s in settings}
 
 
 def disagreements(hashes: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -88,12 +88,13 @@ def disagreements(hashes: Mapping[str, Mapping[str, str]]) -> list[str]:
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=PathName(exists=True))
 @click.option("-q", "--quality", type=QUALITY, default=40.0, show_default=True)
+@click.option("--model", type=MODEL, default="", help="Name or path, as for encode; else the codec's default.")
 @click.option("--python", "pythons", multiple=True, help="Another interpreter that has bitfloor.")
-def command(pictures: tuple[Path, ...], quality: float, pythons: tuple[str, ...]) -> None:
+def command(pictures: tuple[Path, ...], quality: float, model: str, pythons: tuple[str, ...]) -> None:
     """Run the exactness matrix over PICTURES; sounds are taken too."""
     settings = [*SETTINGS, *(Setting(f"other torch {n}", python=p) for n, p in enumerate(pythons, 1))]
     with tempfile.TemporaryDirectory() as folder:
-        hashes = matrix(pictures, quality, settings, Path(folder))
+        hashes = matrix(pictures, quality, settings, Path(folder), model)
     for name, row in hashes.items():
         digest = hashlib.sha256("".join(row[k] for k in sorted(row)).encode()).hexdigest()
         click.echo(f"{name:20} {len(row)} files  {digest[:16]}")

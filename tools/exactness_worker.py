@@ -18,31 +18,32 @@ from ..codecs.sources import codec_for, read_source
 from ..entropy_models.exact.layers import ExactLayer
 
 
-def encode(transposed: bool, quality: str, stem: str, *sources: str) -> dict[str, str]:
+def encode(transposed: bool, model: str, quality: str, stem: str, *sources: str) -> dict[str, str]:
     """Write one file for each picture or sound; returns their paths."""
     made = {}
     for number, path in enumerate(sources):
         out = Path(f"{stem}-{number}.bf")
         data = Path(path).read_bytes()
         name = codec_for(data, path)
-        out.write_bytes(codec_called(name, transposed).encode(read_source(data, name, path), quality=float(quality)))
+        codec = codec_called(name, transposed, model)
+        out.write_bytes(codec.encode(read_source(data, name, path), quality=float(quality)))
         made[str(out)] = ""
     return made
 
 
-def decode(transposed: bool, *files: str) -> dict[str, str]:
+def decode(transposed: bool, model: str, *files: str) -> dict[str, str]:
     """SHA-256 of the decoded latents of every file."""
     hashes = {}
     for path in files:
         data = Path(path).read_bytes()
-        codec = codec_called(registry.by_id(unpack(data).header.codec_id).name, transposed)
+        codec = codec_called(registry.by_id(unpack(data).header.codec_id).name, transposed, model)
         hashes[path] = latents_hash(codec, data)
     return hashes
 
 
-def codec_called(name: str, transposed: bool = False) -> Codec:
+def codec_called(name: str, transposed: bool = False, model: str = "") -> Codec:
     """The codec, one object however often it is asked for; see `transpose_weights`."""
-    codec = api.load(name)
+    codec = api.load(name, model or None)
     if transposed:
         transpose_weights(codec)
     return codec

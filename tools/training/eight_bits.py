@@ -20,12 +20,12 @@ from ...codecs.image.codec import ImageCodec
 from ...codecs.image.frozen import ENTROPY, FULL_PRECISION
 from ...codecs.image.model import ImageNetwork
 from ...codecs.picture import Picture
+from ...codecs.picture_psnr import picture_psnr
 from ...codecs.small_weights import LARGEST, Rows, nearest, row_steps
 from ...entropy_models.exact.layers import ExactLayer
 from ...entropy_models.exact.quantise import quantise, settle
 from ...entropy_models.exact.tabulate import tabulate
 from ...entropy_models.latent.q_index import q_index_of
-from ..psnr import picture_psnr
 from .calibrate import choose_grid, fits_single, round_weight, watch
 
 QUALITIES = (10.0, 50.0, 90.0)
@@ -90,7 +90,7 @@ def eight_bits(network: ImageNetwork, pictures: Sequence[NDArray[np.uint8]]) -> 
 
 
 def cost(before: ImageCodec, after: ImageCodec, pictures: Sequence[NDArray[np.uint8]]) -> list[dict[str, float]]:
-    """What the files of `after` have more in bytes (per cent) and less in PSNR (dB) than those of `before`."""
+    """How the files of `after` differ from those of `before` in bytes (per cent) and PSNR (dB)."""
     rows = []
     for quality in QUALITIES:
         points: list[tuple[int, int, float]] = []
@@ -98,11 +98,12 @@ def cost(before: ImageCodec, after: ImageCodec, pictures: Sequence[NDArray[np.ui
             part = Picture(_centre(picture, SIDE))
             files = [codec.encode_picture(part, quality) for codec in (before, after)]
             decoded = before.decode_picture(files[0]), after.decode_picture(files[1])
-            lost = picture_psnr(part, decoded[0]) - picture_psnr(part, decoded[1])
-            points.append((len(files[0]), len(files[1]), lost))
-        old, new, losses = (np.array(column) for column in zip(*points, strict=True))
+            gained = picture_psnr(part, decoded[1]) - picture_psnr(part, decoded[0])
+            points.append((len(files[0]), len(files[1]), gained))
+        old, new, changes = (np.array(column) for column in zip(*points, strict=True))
         rate = 100 * (float(new.sum()) / float(old.sum()) - 1)
-        rows.append({"quality": quality, "bytes_percent": round(rate, 3), "psnr_lost": round(float(losses.mean()), 4)})
+        change = round(float(changes.mean()), 4)
+        rows.append({"quality": quality, "bytes_percent": round(rate, 3), "psnr_change": change})
     return rows
 
 

@@ -55,7 +55,7 @@ def export_image(
     if not rows:
         note("none of the pictures is held out, so what 8 bits cost was not measured")
     for row in rows:
-        note("quality {quality:g}: bytes {bytes_percent:+.2f} %, PSNR {psnr_lost:.3f} dB lower".format(**row))
+        note("quality {quality:g}: bytes {bytes_percent:+.2f} %, PSNR {psnr_change:+.3f} dB".format(**row))
     card: dict[str, Any] = {
         "codec": codec,
         "parameters": sum(p.numel() for p in network.parameters()),
