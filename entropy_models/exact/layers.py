@@ -19,6 +19,7 @@ from .backend import single_precision_is_exact
 from .grid import ACTIVATION, DOUBLE_UNITS, SINGLE_UNITS, WEIGHT_BITS, Grid, is_exact, snap
 
 GRID_KEY = "grid"
+_FLOAT64_BIAS, _FLOAT64_MANTISSA = 1023, 52  # a power of two is nothing but its exponent
 
 
 class FreezeError(ValueError):
@@ -74,7 +75,7 @@ class ExactLayer(nn.Module):
         weight, bias = self._on_grid()
         if not (torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             raise FreezeError("a weight is not a finite number")
-        units = self.largest_sum()
+        units = self._largest(weight, bias)
         if units >= DOUBLE_UNITS:
             raise FreezeError(f"partial sums may need {math.log2(units):.1f} bits; float64 holds 53")
         self.dtype = torch.float32 if units < SINGLE_UNITS else torch.float64
@@ -83,7 +84,9 @@ class ExactLayer(nn.Module):
 
     def largest_sum(self) -> float:
         """The most that a partial sum can reach on the layer's grid, in units of its row; float32 holds 2^24."""
-        weight, bias = self._on_grid()
+        return self._largest(*self._on_grid())
+
+    def _largest(self, weight: Tensor, bias: Tensor) -> float:
         unit = self.weight_steps() * self.activation.unit
         largest = weight.abs().flatten(1).sum(1) * self.activation.limit + bias.abs()
         return float((largest / unit).max())
@@ -98,8 +101,8 @@ class ExactLayer(nn.Module):
 
     def weight_steps(self) -> Tensor:
         """2^-w_r for every row, (out,) float64."""
-        steps = [math.ldexp(1.0, -bits) for bits in self.weight_bits.tolist()]
-        return torch.tensor(steps, dtype=torch.float64, device=self.weight.device)
+        exponents = _FLOAT64_BIAS - self.weight_bits.long()
+        return (exponents << _FLOAT64_MANTISSA).view(torch.float64).to(self.weight.device)
 
     def forward(self, x: Tensor, on_grid: bool = False) -> Tensor:
         """Apply the layer, exactly where x is exact; the result has the type of x.
@@ -143,8 +146,14 @@ class ExactLayer(nn.Module):
         if stored is None:
             self.set_grid()
         else:
-            bits, reach, *rows = (int(v) for v in stored.flatten())
-            self.set_grid(Grid(bits, reach), rows)
+            self.set_grid_tensor(stored)
+
+    def set_grid_tensor(self, stored: Tensor) -> None:
+        """Invert `grid_tensor`. Raises ValueError where it does not fit."""
+        numbers = stored.flatten()
+        if len(numbers) < 3 or numbers.is_floating_point():
+            raise ValueError(f"{len(numbers)} numbers are no grid of a layer")
+        self.set_grid(Grid(int(numbers[0]), int(numbers[1])), numbers[2:])
 
     def grid_tensor(self) -> Tensor:
         """The grid as a model file holds it, int8: bits and reach of activations, bits of each row (one if equal)."""

@@ -50,18 +50,16 @@ def load_integers(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         KeyError, RuntimeError, ValueError: where tensors are missing or do not fit.
     """
     state = dict(tensors)
-    module.double()
     for name, _ in module.named_parameters():
         if name in state and not state[name].dtype.is_floating_point:
             state[name] = state[name].double() * ACTIVATION.unit
     for prefix, layer in _layers(module):
-        bits, reach, *rows = (int(v) for v in tensors[f"{prefix}{GRID_KEY}"].flatten())
-        layer.set_grid(Grid(bits, reach), rows)
+        layer.set_grid_tensor(tensors[f"{prefix}{GRID_KEY}"])
         steps = layer.weight_steps()
         weight, bias = tensors[f"{prefix}weight"].double(), tensors[f"{prefix}bias"].double()
         state[f"{prefix}weight"] = weight * steps.view(-1, *[1] * (weight.ndim - 1))
         state[f"{prefix}bias"] = bias * steps * layer.activation.unit
-    module.load_state_dict(state)
+    module.load_state_dict(state, assign=True)
 
 
 def _layers(module: nn.Module) -> list[tuple[str, ExactLayer]]:
