@@ -19,8 +19,8 @@ from tqdm import tqdm
 from ...codecs.image.codec import ImageCodec
 from ...codecs.image.frozen import ENTROPY, FULL_PRECISION
 from ...codecs.image.model import ImageNetwork
-from ...codecs.picture import Picture
-from ...codecs.picture_psnr import picture_psnr
+from ...codecs.media.pictures.picture import Picture
+from ...codecs.media.pictures.psnr import picture_psnr
 from ...codecs.small_weights import LARGEST, Rows, nearest, row_steps
 from ...entropy_models.exact.layers import ExactLayer
 from ...entropy_models.exact.quantise import quantise, settle
