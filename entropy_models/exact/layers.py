@@ -151,7 +151,7 @@ class ExactLayer(nn.Module):
     def set_grid_tensor(self, stored: Tensor) -> None:
         """Invert `grid_tensor`. Raises ValueError where it does not fit."""
         numbers = stored.flatten()
-        if len(numbers) < 3 or numbers.is_floating_point():
+        if len(numbers) < 3:
             raise ValueError(f"{len(numbers)} numbers are no grid of a layer")
         self.set_grid(Grid(int(numbers[0]), int(numbers[1])), numbers[2:])
 
