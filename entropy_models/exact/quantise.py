@@ -18,7 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .grid import ACTIVATION_BITS, Grid
+from .grid import Grid
 from .layers import ExactLayer
 
 PRECISION = 8  # bits of a number with its sign
@@ -91,7 +91,7 @@ def settle(module: nn.Module) -> None:
             rounding = cast(Rounding, layer.rounding)
             if not rounding.reach > 0:
                 raise ValueError(f"{name}: no input has been seen, so its range is not known")
-            reach = input_exponent(rounding.reach)
+            reach = int(range_exponent(rounding.reach))
             grid = Grid(rounding.activation_precision - 1 - reach, reach)
             layer.set_grid(grid, -row_exponents(layer, grid, rounding.weight_precision))
             layer.rounding = None
@@ -100,14 +100,6 @@ def settle(module: nn.Module) -> None:
 def weight_exponents(weight: Tensor, precision: int) -> Tensor:
     """-w_r for every row of weight (out, ...): the finest 2^-w_r in units of which the row fits the precision."""
     return range_exponent(weight.detach().abs().flatten(1).amax(1) / (2 ** (precision - 1) - 1))
-
-
-def input_exponent(reach: Tensor) -> int:
-    """`range_exponent` of what a layer reads, at least that with which 8 bits are as fine as the default grid.
-
-    An input that was hardly ever anything but zero may be more in another picture.
-    """
-    return max(int(range_exponent(reach)), PRECISION - 1 - ACTIVATION_BITS)
 
 
 def row_exponents(layer: ExactLayer, grid: Grid, precision: int) -> Tensor:

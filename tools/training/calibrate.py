@@ -16,11 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...entropy_models.exact.convolution import ExactConv2d
-from ...entropy_models.exact.grid import SINGLE_UNITS, Grid
+from ...entropy_models.exact.grid import ACTIVATION_BITS, SINGLE_UNITS, Grid
 from ...entropy_models.exact.layers import ExactDepthwise, ExactLayer
-from ...entropy_models.exact.quantise import PERCENTILE, PRECISION, input_exponent, row_exponents
+from ...entropy_models.exact.quantise import PERCENTILE, PRECISION, range_exponent, row_exponents
 
 FINEST = 12  # bits of an activation with its sign; more of them were never seen to save anything
+# At this range 8 bits are as fine as the default grid; what was hardly ever more than zero may be in another picture.
+LEAST_REACH = PRECISION - 1 - ACTIVATION_BITS
 SAMPLE = 2**16  # numbers of one input that are looked at for its range
 ROWS = 2**12  # positions of one input that enter the moments
 DAMPING = 1e-4  # of the moments' mean, so that inputs which are never seen do not take everything
@@ -98,7 +100,7 @@ def choose_grid(layer: ExactLayer, seen: Seen, weight_precision: int = PRECISION
     Rows of weights get the finest power of two that holds their largest number, the input the range that was seen and
     as many bits as leave the sums exact in float32, from 12 down to 8.
     """
-    reach = input_exponent(torch.tensor(seen.reach))
+    reach = max(int(range_exponent(torch.tensor(seen.reach))), LEAST_REACH)
     finest = Grid(FINEST - 1 - reach, reach)
     exponents = row_exponents(layer, finest, weight_precision)
     steps = torch.exp2(exponents.double())
