@@ -145,6 +145,20 @@ def test_depthwise_layers_are_rounded_to_the_nearest() -> None:
     assert ((layer.weight.double() - before.double()).abs() <= steps / 2).all()
 
 
+@pytest.mark.parametrize("bias", [0.0, 1e-30, 0.3])
+def test_a_bias_takes_nothing_from_ordinary_weights(bias: float) -> None:
+    layer = ExactLinear(6, 3)
+    layer.bias.data.fill_(bias)
+    layer.weight.data[:, 0] = 0.9
+    seen = watch({"layer": layer}, lambda: layer(torch.randn(100, 6)))["layer"]
+    assert choose_grid(layer, seen)
+    assert layer.weight_bits.tolist() == [7, 7, 7]  # 0.9 * 2^7 = 115 of 127
+    quantise(layer)
+    layer(torch.randn(100, 6))
+    settle(layer)
+    assert layer.weight_bits.tolist() == [7, 7, 7]
+
+
 def test_a_row_of_bias_alone_stays_in_float32_after_training_with_grids() -> None:
     layer = ExactLinear(4, 2)
     layer.weight.data[0] = 1e-9

@@ -108,8 +108,9 @@ def row_exponents(layer: ExactLayer, grid: Grid, precision: int) -> Tensor:
     A bias is held in units of the sums. That of a row whose weights all but vanish beside it would be an enormous
     number of them; what such weights lose is less than the bias's own rounding to 22 bits.
     """
-    bias = range_exponent(layer.bias.detach().abs().float() * (2.0**-BIAS_BITS / grid.unit))
-    return torch.maximum(weight_exponents(layer.weight, precision), bias)
+    bias = layer.bias.detach().abs().float()
+    least = torch.where(bias > 0, range_exponent(bias * (2.0**-BIAS_BITS / grid.unit)), -_EXPONENT)
+    return torch.maximum(weight_exponents(layer.weight, precision), least)
 
 
 def straight_through(x: Tensor, step: Tensor) -> Tensor:
