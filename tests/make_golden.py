@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tiny_model import TINIEST, smooth_picture, tiny_network
+from tiny_model import TINIEST, small_model, smooth_picture, tiny_network
 
 from bitfloor import weights
 from bitfloor.codecs.base import Codec
-from bitfloor.codecs.image.frozen import save_model
+from bitfloor.codecs.image.frozen import FrozenImage, save_model
 from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
 from bitfloor.codecs.media.pictures.files import read_picture
 from bitfloor.codecs.media.sound import Sound, read_sound
@@ -30,7 +30,8 @@ def main() -> None:
     box = Path(weights.__file__).parent
     photograph = read_picture(box / "demo.avif").rgb
     speech = read_sound((box / "demo.flac").read_bytes())
-    pictures, sounds, tiny = codec_called("mlicv2"), codec_called("secodec"), _tiny()
+    pictures, sounds = codec_called("mlicv2"), codec_called("secodec")
+    tiny = [_tiny("tiny-picture"), _tiny("tiny-8bit")]
     parts: list[tuple[Codec, str, float, object]] = [
         (pictures, name, quality, photograph[100 : 100 + height, 200 : 200 + width])
         for name, (quality, height, width) in PICTURES.items()
@@ -39,7 +40,11 @@ def main() -> None:
         (sounds, name, quality, Sound(speech.samples[16_000 : 16_000 + count], speech.rate))
         for name, (quality, count) in SOUNDS.items()
     ]
-    parts += [(tiny, name, quality, smooth_picture(*size)) for name, (quality, *size) in TINY.items()]
+    parts += [
+        (codec, name, quality, smooth_picture(*size))
+        for codec in tiny
+        for name, (quality, *size) in TINY.items()
+    ]
     index = DATA / "golden.json"
     golden = json.loads(index.read_text()) if index.exists() else {}
     for codec, name, quality, part in parts:
@@ -51,11 +56,15 @@ def main() -> None:
     index.write_text(json.dumps(golden, indent=1) + "\n")
 
 
-def _tiny() -> MLICv2Codec:
-    """The tiny picture network; made where it is not there yet."""
-    path = DATA / "tiny-picture.safetensors"
+def _tiny(name: str) -> MLICv2Codec:
+    """A tiny picture network, weights in half precision or in 8 bits; made where it is not there yet."""
+    path = DATA / f"{name}.safetensors"
     if not path.exists():
-        frozen = save_model(path, tiny_network(7, TINIEST))
+        if name == "tiny-8bit":
+            small_model(path, TINIEST, seed=8)
+        else:
+            save_model(path, tiny_network(7, TINIEST))
+        frozen = FrozenImage.load(path)
         card = {"codec": "mlicv2", "fingerprint": frozen.fingerprint.hex(), "parameters": 0}
         card["parameters"] = sum(p.numel() for p in frozen.network.parameters())
         path.with_suffix(".json").write_text(json.dumps(card) + "\n")

@@ -48,7 +48,8 @@ def export_image(
         before: ImageCodec = kind(save_model(Path(place) / "before.safetensors", network))
         small = eight_bits(network, _some([p for p in paths if not is_held_out(p)] or paths, CALIBRATED))
         layers = small.single + small.double
-        note(f"{small.single} of {layers} layers of the entropy path run in float32, the others in float64")
+        others = f", {small.double} in float64" if small.double else ""
+        note(f"{small.single} of {layers} layers of the entropy path run in float32{others}")
         after: ImageCodec = kind(save_model(Path(place) / "after.safetensors", network, small.weights))
         held_out = [p for p in paths if is_held_out(p)]
         rows = cost(before, after, _some(held_out, MEASURED)) if held_out else []
