@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-FINGERPRINT].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
 @click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
+@click.option("--keep-codebooks", is_flag=True, help="Speech, after --from or --restart: find no codebooks anew.")
 @click.option("--neighbours", default=10, show_default=True, help="Speech: in the graph; fewer give more codes.")
 @click.option(
     "--precision",
@@ -72,6 +73,7 @@ def command(
     name: str | None,
     rule: str,
     codes: int | None,
+    keep_codebooks: bool,
     neighbours: int,
     precision: str,
     drawings: float,
@@ -119,7 +121,7 @@ def command(
     if export:
         click.echo(write())
         return
-    speech = SpeechOptions(rule, codes, neighbours)
+    speech = SpeechOptions(rule, codes, neighbours, keep_codebooks)
     trainer = Trainer(
         make_task(
             codec,

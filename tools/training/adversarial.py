@@ -26,7 +26,7 @@ from .secodec import draw_layers, mel_by_layers, validation_clips
 from .spectral_loss import MelDistance, compressed_distance
 from .speech import RandomClips, find_speech, split_speakers
 
-WEIGHTS = {"mel": 1.0, "complex": 1.0, "deception": 0.03, "features": 0.1, "discriminator": 1.0}
+WEIGHTS = {"mel": 1.0, "complex": 0.025, "deception": 0.03, "features": 0.1, "discriminator": 1.0}
 
 
 class Opponents(nn.Module):
@@ -51,7 +51,7 @@ class Opponents(nn.Module):
 
 
 class AdversarialTask:
-    """loss = mel + complex + 0.03 x deception + 0.1 x features for the decoder, a hinge loss for its judges.
+    """loss = mel + 0.025 x complex + 0.03 x deception + 0.1 x features for the decoder, a hinge loss for its judges.
 
     Args:
         network: a codec whose codebooks are final; only its decoder is trained.

@@ -31,7 +31,7 @@ from .speech import RandomClips, Utterance, find_speech, levelled, load_waveform
 
 EXTRACTIONS = (0.10, 0.20, 0.35, 0.55)
 LATER_EXTRACTIONS = (0.10, 0.35)  # of a run that begins, or is resumed, with codebooks
-WEIGHTS = {"mel": 1.0, "complex": 1.0, "commitment": 0.25}
+WEIGHTS = {"mel": 1.0, "complex": 0.025, "commitment": 0.25}
 VALIDATED_LAYERS = (1, 2, 4, 8)
 _VALIDATION_SECONDS = 3.0
 _VALIDATION_CLIPS = 24
@@ -39,7 +39,7 @@ _EXTRACTION_SECONDS = 4.0
 
 
 class SECodecTask:
-    """loss = mel distance + compressed spectral distance + 0.25 x commitment.
+    """loss = mel distance + 0.025 x compressed spectral distance + 0.25 x commitment.
 
     Half of the clips use all layers, the other half a number drawn evenly from 1 to all.
 
@@ -50,6 +50,8 @@ class SECodecTask:
         seconds: length of a clip.
         plan: how each layer's codebook is found; see `extraction_plan`.
         rule: how frames find their codes in layers that store frames.
+        keep_codebooks: find none anew in a run that begins with codebooks; they follow their frames all along, and the
+            token model that was trained on their codes goes on fitting them.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class SECodecTask:
         seconds: float = 1.28,
         plan: Sequence[Extraction] | None = None,
         rule: Rule = "nearest",
+        keep_codebooks: bool = False,
     ) -> None:
+        self.keep_codebooks = keep_codebooks
         self.network = SECodecNetwork(config)
         self.dtype = torch.float32
         self.model: nn.Module = self.network
@@ -99,11 +103,12 @@ class SECodecTask:
     def _keep_schedule(self, rng: np.random.Generator, progress: float) -> None:
         """Finds the codebooks anew where the run passes a point of the schedule."""
         if self._schedule is None:
-            self._schedule = LATER_EXTRACTIONS if self._has_codebooks() else EXTRACTIONS
+            later = () if self.keep_codebooks else LATER_EXTRACTIONS
+            self._schedule = later if self._has_codebooks() else EXTRACTIONS
         before = progress if self._progress is None else self._progress
         self._progress = progress
         due = any(before < point <= progress for point in self._schedule)
-        if due or (progress >= self._schedule[0] and not self._has_codebooks()):
+        if due or (not self._has_codebooks() and progress >= self._schedule[0]):
             self.network.quantiser.extract(self._latents(rng), self.plan, rule=self.rule)
 
     @torch.no_grad()

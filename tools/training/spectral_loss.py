@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...codecs.secodec.spectrum import mel_filters
+from ...codecs.secodec.spectrum import SAMPLE_RATE, mel_filters
 
 SOFT_FLOOR = 0.02  # of the reference's mean: what is far below cannot be coded, being noise, and is hardly heard
 NOTHING = 1e-5  # magnitude that keeps logarithms and slopes finite in digital silence
 SILENCE = 1e-3  # magnitude below which the compressed distance's slope stops growing: 16-bit noise
+PHASE_BELOW = 1000.0  # Hz: above, the phase costs more bits than there are, and a wrong one only makes sounds softer
 SCALES = {128: 10, 256: 20, 512: 40, 1024: 80, 2048: 160}  # window length in samples: mel bands
 
 
@@ -40,15 +41,18 @@ class MelDistance(nn.Module):
         return torch.stack(distances).mean()
 
 
-def compressed_distance(ours: Tensor, reference: Tensor, n_fft: int = 512, power: float = 0.3) -> Tensor:
-    """Mean absolute difference of complex spectra, magnitudes raised to `power`: (B, T), (B, T) -> scalar.
+def compressed_distance(
+    ours: Tensor, reference: Tensor, n_fft: int = 512, power: float = 0.3, below: float = PHASE_BELOW
+) -> Tensor:
+    """Mean absolute difference of complex spectra `below` Hz, magnitudes raised to `power`: (B, T), (B, T) -> scalar.
 
     Unlike a mel distance it sees the phase; unlike a distance of samples it sees soft sounds as well. Gradients go
     to `ours` alone.
     """
+    bins = int(below / SAMPLE_RATE * n_fft) + 1
     a, b = (
         spectrum * magnitude(spectrum, SILENCE).pow(power - 1)[..., None]
-        for spectrum in (real_spectrum(x, n_fft) for x in (ours, reference.detach()))
+        for spectrum in (real_spectrum(x, n_fft)[:, :bins] for x in (ours, reference.detach()))
     )
     return (a - b).abs().mean()
 

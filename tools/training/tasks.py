@@ -29,11 +29,13 @@ class SpeechOptions:
         rule: "nearest" or "structural", how frames find their codes in the first layer.
         codes: codes of the first layer by k-means; None for structural entropy, which finds their number.
         neighbours: of a frame in the graph; the fewer, the more codes structural entropy finds.
+        keep_codebooks: see `SECodecTask`.
     """
 
     rule: str = "nearest"
     codes: int | None = None
     neighbours: int = 10
+    keep_codebooks: bool = False
 
 
 def make_task(
@@ -73,7 +75,8 @@ def make_task(
 
         sizes = _preset(SECODEC_PRESETS, preset)
         plan = extraction_plan(sizes, speech.codes, speech.neighbours)
-        return SECodecTask(sizes, places, batch=batch, plan=plan, rule=check_rule(speech.rule))
+        rule, keep = check_rule(speech.rule), speech.keep_codebooks
+        return SECodecTask(sizes, places, batch=batch, plan=plan, rule=rule, keep_codebooks=keep)
     if codec in ("secodec-adversarial", "secodec-tokens"):
         from .adversarial import AdversarialTask
         from .export_secodec import load_network
