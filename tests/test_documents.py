@@ -17,7 +17,10 @@ PAGES = sorted(DOCS.rglob("*.md")) if DOCS.exists() else []
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_runs(path: Path, tmp_path: Path) -> None:
+    for needed in re.findall(r"^# needs: (\w+)$", path.read_text(encoding="utf-8"), re.M):
+        pytest.importorskip(needed)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    environment |= {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, path], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
     )

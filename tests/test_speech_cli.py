@@ -255,12 +255,13 @@ def test_tokens_and_sounds_go_where_they_fit(run, tmp_path):
     assert run("tokens", "a.b.2024")[0] == 0 and np.load("a.b.2024.npy").ndim == 2
     status, _, err = run("tokens", "a.b.2024.npy", "-f")
     assert status == 2 and "replaced by its own output" in err
+    Path("folder").mkdir()
     before = sorted(path.name for path in tmp_path.iterdir())
     for args in (["say", "clip.wav", "-o", "x.png"], ["say", "clip.wav", "-o", "clip.wav", "-f"],
                  ["tokens", "clip.wav", "-o", "x.wav"], ["say", "clip.wav", "-o", "."]):  # fmt: skip
         status, _, err = run(*args)
         assert status == 2 and err.count("\n") == 1, args
-    assert run("tokens", ".")[0] == 3
+    assert run("tokens", "folder")[0] == run("say", "folder", "-o", "x.wav")[0] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

@@ -14,8 +14,9 @@ import click
 
 from ..codecs.media.files import STANDARD, check_output, is_stream, shown_name
 from ..errors import BitfloorError, UnreadableInputError, UsageError
-from .console import DEBUG, QUIET, error_line, note, resume_hint, setting
+from .console import QUIET, note, setting
 from .gather import Found, gather
+from .tally import Tally
 
 
 class Namer(Protocol):
@@ -177,47 +178,42 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existi
         return
     from tqdm import tqdm
 
-    first_code, skipped = 0, 0
+    tally = Tally(len(jobs))
     done: list[Sizes] = []
     quiet = setting(click.get_current_context(silent=True), QUIET)
     for job in tqdm(jobs, unit="file", disable=quiet or None, file=sys.stderr):
-        resume_hint(f"{len(done)} of {len(jobs)} files are done; --skip-existing goes on with the others")
+        tally.hint()
         try:
             sizes = _one(job, work, existing)
             done += [sizes] if sizes else []
-            skipped += sizes is None
-        except BitfloorError as error:
-            error_line(str(error))
-            first_code = first_code or error.exit_code
+            tally.done, tally.there = len(done), tally.there + (sizes is None)
         except Exception as error:
-            if setting(click.get_current_context(silent=True), DEBUG):
-                raise
-            error_line(f"{job.source}: unexpected {type(error).__name__}: {error}; --debug shows where")
-            first_code = first_code or 1
-    note(_summary(done, skipped, len(jobs) - len(done) - skipped))
-    if first_code:
-        click.get_current_context().exit(first_code)
+            tally.fail(job.source, error)
+    tally.close(changed(done))
 
 
 def _one(job: Job, work: Callable[[Job], Sizes], existing: Existing) -> Sizes | None:
     """Do one job; None where its output is there already and stays."""
+    return work(job) if is_due(job, existing) else None
+
+
+def is_due(job: Job, existing: Existing) -> bool:
+    """Prepare the place of a job's output; False where one is there already and stays. Raises what stops the job."""
     if job.problem is not None:
         raise job.problem
     if existing.skip and os.path.isfile(job.target):
-        return None
+        return False
     if job.into is not None:
         _make_folder(job.into)
     existing.check(job)
-    return work(job)
+    return True
 
 
-def _summary(done: Sequence[Sizes], skipped: int, failed: int) -> str:
+def changed(done: Sequence[Sizes]) -> str:
+    """How many files were done, and what became of their bytes."""
     before, after = sum(sizes.before for sizes in done), sum(sizes.after for sizes in done)
     change = f", {abs(after / before - 1):.1%} {'less' if after <= before else 'more'}" if before else ""
-    words = [f"{len(done):,} file{'' if len(done) == 1 else 's'}: {before:,} -> {after:,} bytes{change}"]
-    words += [f"{skipped:,} there already"] if skipped else []
-    words += [f"{failed:,} failed"] if failed else []
-    return "; ".join(words)
+    return f"{len(done):,} file{'' if len(done) == 1 else 's'}: {before:,} -> {after:,} bytes{change}"
 
 
 def _make_folder(folder: Path) -> None:

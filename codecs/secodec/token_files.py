@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ...errors import CorruptStreamError, ModelError, UnreadableInputError, UsageError
 from ..container import MAGIC
-from ..media.files import format_suffix, write_bytes
+from ..media.files import format_suffix
 from ..media.sound import open_sound
 from .level import STEP, check_gain
 from .token_arrays import check_tokens
@@ -38,13 +39,15 @@ def read_tokens(source: Path | bytes, name: str, codec: SECodecCodec, layers: in
     """
     from .analysis import Analysed
 
-    if isinstance(source, bytes) and source.startswith(MAGIC):
-        found = codec.stored(source)
-    elif isinstance(source, bytes) and (source.startswith(_NPY) or source.lstrip()[:1] == b"{"):
-        found = _stored(source, name, codec)
-    else:
-        return codec.analyse(open_sound(source, name), layers)
-    return Analysed(found.codes[:, :layers], found.gain)
+    if isinstance(source, bytes) and is_stored(source):
+        found = codec.stored(source) if source.startswith(MAGIC) else _stored(source, name, codec)
+        return Analysed(found.codes[:, :layers], found.gain)
+    return codec.analyse(open_sound(source, name), layers)
+
+
+def is_stored(source: Path | bytes) -> bool:
+    """Whether this holds tokens already: a bitfloor file, or a file of tokens."""
+    return isinstance(source, bytes) and (source.startswith((MAGIC, _NPY)) or source.lstrip()[:1] == b"{")
 
 
 def _stored(data: bytes, name: str, codec: SECodecCodec) -> Analysed:
@@ -82,6 +85,21 @@ def _from_json(content: Any, name: str, codec: SECodecCodec) -> tuple[Any, int]:
         raise ValueError(f'"gain_db" is {decibels:g}, which no sound has') from None
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What tokens mean: the codec and the fingerprint of its model, frames a second, how many codes each layer has."""
+
+    codec: str
+    model: str
+    frames_per_second: float
+    codes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, codec: SECodecCodec, layers: int) -> Meaning:
+        """Of tokens of so many layers."""
+        return cls(codec.name, codec.fingerprint.hex(), codec.frame_rate, tuple(codec.codebook_sizes[:layers]))
+
+
 def check_suffix(path: str | Path) -> str:
     """The suffix that says the format of an output, .npy where there is none. Raises UsageError for another."""
     suffix = format_suffix(path, SUFFIXES, ".npy")
@@ -90,25 +108,11 @@ def check_suffix(path: str | Path) -> str:
     return suffix
 
 
-def write_tokens(found: Analysed, codec: SECodecCodec, path: Path, overwrite: bool = False) -> None:
-    """Writes tokens (F, L): .npy as int32, or .json with gain, frame rate, the numbers of codes and the model.
-
-    A name without a suffix, and "-", get .npy.
-
-    Raises:
-        UsageError: for another suffix, and as `files.atomic_output` does.
-    """
-    if check_suffix(path) == ".npy":
+def token_bytes(found: Analysed, meaning: Meaning, suffix: str) -> bytes:
+    """A file of tokens (F, L): .npy as int32, or .json with gain, frame rate, the numbers of codes and the model."""
+    if suffix == ".npy":
         buffer = io.BytesIO()
         np.save(buffer, found.codes.astype(np.int32), allow_pickle=False)
-        write_bytes(buffer.getvalue(), path, overwrite)
-        return
-    content = {
-        "codec": codec.name,
-        "model": codec.frozen.fingerprint.hex(),
-        "frames_per_second": codec.network.config.frame_rate,
-        "codes": codec.network.quantiser.sizes[: found.codes.shape[1]],
-        "gain_db": found.gain * STEP,
-        "tokens": found.codes.tolist(),
-    }
-    write_bytes(json.dumps(content).encode() + b"\n", path, overwrite)
+        return buffer.getvalue()
+    content = asdict(meaning) | {"gain_db": found.gain * STEP, "tokens": found.codes.tolist()}
+    return json.dumps(content).encode() + b"\n"
