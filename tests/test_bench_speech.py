@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zlib
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -76,6 +77,8 @@ def test_opusenc_writes_a_smaller_header_than_libsndfile(clip: Path) -> None:
 class EightBit:
     """A codec of the registry's kind "sound", as small as can be."""
 
+    options: ClassVar[dict[str, object]] = {}  # of its encoder: none
+
     def encode(self, source: tuple[np.ndarray, int], *, quality: float | None = None) -> bytes:
         samples, rate = source
         return rate.to_bytes(4, "big") + zlib.compress((samples * 127).round().astype(np.int8).tobytes())
@@ -89,6 +92,7 @@ def test_any_codec_of_the_registry_is_measured(clip: Path, monkeypatch: pytest.M
     entry = registry.CodecEntry("eightbit", 250, "sound", "nowhere:Class", ())
     monkeypatch.setattr(registry, "CODECS", (*registry.CODECS, entry))
     monkeypatch.setitem(codecs._REGISTRY, "eightbit", codec_own.OwnCodec)
+    monkeypatch.setattr(registry, "load", lambda name: EightBit)
     monkeypatch.setattr("bitfloor.load", lambda name, model: EightBit(), raising=False)
     monkeypatch.setattr(codec_own.OwnCodec, "fingerprint", "00")
     record = measure(Job("eightbit", 50, str(clip), "sound", ("si_sdr",), repeats=1)).record
