@@ -13,7 +13,6 @@ import numpy as np
 
 from ...errors import CorruptStreamError, ModelError, UnreadableInputError, UsageError
 from ..container import MAGIC
-from ..media.files import format_suffix
 from ..media.sound import open_sound
 from .level import STEP, check_gain
 from .token_arrays import check_tokens
@@ -22,12 +21,11 @@ if TYPE_CHECKING:
     from .analysis import Analysed
     from .codec import SECodecCodec
 
-SUFFIXES = (".npy", ".json")
 _NPY = b"\x93NUMPY"
 
 
 def read_tokens(source: Path | bytes, name: str, codec: SECodecCodec, layers: int | None = None) -> Analysed:
-    """Tokens (F, L) int64 and gain of a sound, a bitfloor file, or a file of `write_tokens`, told apart by their start.
+    """Tokens (F, L) int64 and gain of a sound, a bitfloor file, or a file of `token_bytes`, told apart by their start.
 
     `source` is a path only for a sound. An .npy file has no gain, which means the level that the network codes at.
     `layers` are asked of the encoder for a sound; of stored tokens the first so many are taken.
@@ -64,7 +62,7 @@ def _stored(data: bytes, name: str, codec: SECodecCodec) -> Analysed:
 
 
 def _from_json(content: Any, name: str, codec: SECodecCodec) -> tuple[Any, int]:
-    """Tokens and gain. Raises ValueError for a field that says something else than `write_tokens` would."""
+    """Tokens and gain. Raises ValueError for a field that says something else than `token_bytes` would."""
     if not isinstance(content, dict) or "tokens" not in content:
         raise ValueError('it has no field "tokens"')
     fingerprint = codec.frozen.fingerprint.hex()
@@ -98,14 +96,6 @@ class Meaning:
     def of(cls, codec: SECodecCodec, layers: int) -> Meaning:
         """Of tokens of so many layers."""
         return cls(codec.name, codec.fingerprint.hex(), codec.frame_rate, tuple(codec.codebook_sizes[:layers]))
-
-
-def check_suffix(path: str | Path) -> str:
-    """The suffix that says the format of an output, .npy where there is none. Raises UsageError for another."""
-    suffix = format_suffix(path, SUFFIXES, ".npy")
-    if suffix not in SUFFIXES:
-        raise UsageError(f"tokens go into {' or '.join(SUFFIXES)}, not {suffix}")
-    return suffix
 
 
 def token_bytes(found: Analysed, meaning: Meaning, suffix: str) -> bytes:
