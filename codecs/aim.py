@@ -93,14 +93,13 @@ def encode_to_aim(
 
     if not isinstance(codec, PictureCodec) or not may_fall_back or aim.lossless:
         return _reach(codec, source, aim, options, encode)
-    exact = bool(options.get("exact", False))
     if aim.size is not None or aim.bpp is not None:
-        lossless = fallback.lossless_below(source, _limit(aim, source), exact=exact)
+        lossless = fallback.lossless_below(source, _limit(aim, source), options)
         return _reach(codec, source, aim, options, encode) if lossless is None else Reached(lossless, None)
     try:
         reached = _reach(codec, source, aim, options, encode)
     except TargetError as error:  # no quality has the PSNR, but lossless has any
-        lossless = fallback.lossless_below(source, MAX_BYTES, exact=exact)
+        lossless = fallback.lossless_below(source, MAX_BYTES, options)
         if lossless is None:
             raise
         return Reached(lossless, None, math.inf, str(error))

@@ -149,13 +149,14 @@ class PictureCodec(Codec):
         quality: float | None = None,
         effort: int = 0,
         exact: bool = False,
+        strip: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> bytes:
         """Return the file for `source`, anything that `objects.as_picture` takes.
 
         That is a PIL image, an array or tensor of uint8, uint16 or floats in 0..1 (HxW, HxWx3 or 3xHxW, and some
         more, see `pictures.arrays`), a `Picture`, or the name of a file (str or path). Colours that alpha
-        hides wholly are replaced by what codes well, unless `exact`.
+        hides wholly are replaced by what codes well, unless `exact`. EXIF, XMP and resolution are kept, unless `strip`.
         Raises UsageError for anything else and for more than `max_pixels` pixels.
         """
         from .media.pictures.hidden import fill_hidden
@@ -164,6 +165,7 @@ class PictureCodec(Codec):
 
         picture = as_picture(contents(source, self.name, max_pixels)[0])
         check_pixels(picture.width, picture.height, max_pixels, UsageError)
+        picture = picture.stripped() if strip else picture
         return self.encode_picture(picture if exact else fill_hidden(picture), check_quality(quality), effort)
 
     def decode(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image:

@@ -45,6 +45,9 @@ class Section(IntEnum):
     ALPHA = 1
     ICC = 2
     DEPTH = 3
+    EXIF = 4
+    XMP = 5
+    RESOLUTION = 6
 
 
 @dataclass(frozen=True)

@@ -58,25 +58,28 @@ def better(
 
     `good` says that the network lacks nothing.
     """
-    exact = bool(options.get("exact", False))
-    lossless = lossless_below(picture, int(LARGER * (1 if good else MOST) * len(data)), exact=exact)
+    lossless = lossless_below(picture, int(LARGER * (1 if good else MOST) * len(data)), options)
     if lossless is None:
         return Choice(data)
     if len(lossless) <= LARGER * len(data):
         return Choice(lossless)
     decoded = codec.decode_picture(data, max_pixels=options.get("max_pixels", MAX_PIXELS))
-    psnr = picture_psnr(picture, decoded, exact=exact)
+    psnr = picture_psnr(picture, decoded, exact=bool(options.get("exact", False)))
     lacking = max(promised_psnr(quality) - psnr, 0)
     if len(lossless) <= LARGER * len(data) * min(10 ** (lacking / DB_PER_TENFOLD), MOST):
         return Choice(lossless, psnr)
     return Choice(data, psnr)
 
 
-def lossless_below(picture: Picture, limit: int, *, exact: bool = False) -> bytes | None:
-    """Return the lossless file where it has at most `limit` bytes; None where it has more, or is likely to."""
+def lossless_below(picture: Picture, limit: int, options: Mapping[str, Any]) -> bytes | None:
+    """Return the lossless file where it has at most `limit` bytes; None where it has more, or is likely to.
+
+    Of the codec's `options` it heeds `exact` and `strip`.
+    """
     if not may_fit(picture, limit):
         return None
-    data = LosslessCodec().encode_samples(picture, exact=exact)
+    exact, strip = bool(options.get("exact", False)), bool(options.get("strip", False))
+    data = LosslessCodec().encode_samples(picture.stripped() if strip else picture, exact=exact)
     return data if len(data) <= limit else None
 
 

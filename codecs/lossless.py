@@ -47,11 +47,13 @@ class LosslessCodec(PictureCodec):
         quality: float | None = None,
         effort: int = 0,
         exact: bool = True,
+        strip: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> bytes:
         """Return the file for `source`, as `PictureCodec.encode` takes it.
 
-        Quality and effort change nothing. Without `exact` the colours that alpha hides are not kept.
+        Quality and effort change nothing. Without `exact` the colours that alpha hides are not kept, with `strip`
+        neither EXIF, XMP nor resolution.
         """
         from .media.pictures.objects import as_picture
         from .sources import contents
@@ -59,7 +61,7 @@ class LosslessCodec(PictureCodec):
         check_quality(quality)
         picture = as_picture(contents(source, self.name, max_pixels)[0])
         check_pixels(picture.width, picture.height, max_pixels, UsageError)
-        return self.encode_samples(picture, exact=exact)
+        return self.encode_samples(picture.stripped() if strip else picture, exact=exact)
 
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
         """See `PictureCodec`."""

@@ -16,12 +16,14 @@ from PIL import Image, ImageFile
 
 from .codecs.container import MAGIC, unpack
 from .codecs.info import describe
+from .codecs.media.pictures.objects import info_of
 from .codecs.media.pictures.picture import Picture
 from .errors import BitfloorError, CorruptStreamError
 
 FORMAT, SUFFIX, MIME = "BITFLOOR", ".bf", "image/x-bitfloor"
 # Of `save`, as `bitfloor.encode` takes them.
-OPTIONS = ("codec", "model", "quality", "effort", "exact", "max_pixels", "fallback", "lossless")
+OPTIONS = ("codec", "model", "quality", "effort", "exact", "strip", "max_pixels", "fallback", "lossless")
+TOLD = ("icc_profile", "exif", "xmp", "dpi")  # kept from `info`, unless `save` is given others or None
 
 
 class BitfloorImageFile(ImageFile.ImageFile):
@@ -46,6 +48,7 @@ class BitfloorImageFile(ImageFile.ImageFile):
         self.info |= {"codec": about.codec, "quality": about.quality, "model": about.model}
         if layout.icc:
             self.info["icc_profile"] = layout.icc
+        self.info.update(info_of(layout.metadata))
         self._file: bytes | None = data
         self.tile = []
 
@@ -70,14 +73,17 @@ def _accept(prefix: bytes) -> bool:
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Write `image`; keywords of `Image.save` that are taken are icc_profile and `OPTIONS`."""
+    """Write `image`; keywords of `Image.save` that are taken are those of `OPTIONS` and `TOLD`."""
     from .codecs.api import encode
 
     given = getattr(image, "encoderinfo", {})
     options = {name: given[name] for name in OPTIONS if given.get(name) is not None}
-    if "icc_profile" in given and given["icc_profile"] != image.info.get("icc_profile"):
+    told = {name: given[name] for name in TOLD if name in given}
+    if told:
         image = image.copy()
-        image.info["icc_profile"] = given["icc_profile"] or None
+        if isinstance(told.get("exif"), Image.Exif):
+            told["exif"] = told["exif"].tobytes()
+        image.info.update(told)
     try:
         data = encode(image, **options)
     except BitfloorError as error:

@@ -58,7 +58,9 @@ class OwnCodec(BenchCodec):
         """Write the codec's file."""
         if self.kind == "sound":
             source = (source.samples, source.rate)
-        path.write_bytes(self.codec.encode(source, quality=quality, **self.options))
+        # Other codecs are not given EXIF data either.
+        strip = {"strip": True} if self.kind == "picture" else {}
+        path.write_bytes(self.codec.encode(source, quality=quality, **self.options, **strip))
 
     def decode(self, path: Path, folder: Path) -> Any:
         """Read the codec's file."""

@@ -43,6 +43,7 @@ from ..suffixes import READABLE, SUFFIX, is_media, stem
     help="auto: a lossless file where it beats the network's; never: the network's in any case. [auto]",
 )
 @click.option("--exact", is_flag=True, help="Code the colours that alpha hides, too, instead of smooth ones.")
+@click.option("--strip", is_flag=True, help="Leave out EXIF, XMP and resolution; colour profiles stay.")
 @MAX_PIXELS_OPTION
 @click.option("--codec", type=CODEC, help="Codec; else chosen by the kind of the file.")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
@@ -64,6 +65,7 @@ def command(
     lossless: bool,
     fallback: str,
     exact: bool,
+    strip: bool,
     max_pixels: int,
     codec: str | None,
     model: str | None,
@@ -92,8 +94,7 @@ def command(
                 model,
                 force=force,
                 options=options,
-                exact=exact or lossless,
-                max_pixels=max_pixels,
+                for_pictures={"exact": exact or lossless, "strip": strip, "max_pixels": max_pixels},
                 may_fall_back=check_fallback(fallback),
             )
 
@@ -137,20 +138,19 @@ def _encode_file(
     *,
     force: bool,
     options: dict[str, Any],
-    exact: bool,
-    max_pixels: int,
+    for_pictures: dict[str, Any],
     may_fall_back: bool,
 ) -> Sizes:
     name = shown_name(job.source)
     start = time.perf_counter()
     file = take(job.source)
     codec_name = codec_name or codec_for(file, name)
-    source = read_source(file, codec_name, name, max_pixels)
+    source = read_source(file, codec_name, name, for_pictures["max_pixels"])
     entry = registry.by_name(codec_name)
     if entry.kind == "picture":
-        options = options | {"exact": exact, "max_pixels": max_pixels}
-    elif exact:
-        raise UsageError(f"--exact is for pictures, not for the codec {codec_name}")
+        options = options | for_pictures
+    elif for_pictures["exact"] or for_pictures["strip"]:
+        raise UsageError(f"--exact and --strip are for pictures, not for the codec {codec_name}")
     read = time.perf_counter()
 
     from ...codecs.api import load

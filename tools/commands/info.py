@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ... import weights
-from ...codecs.info import FileInfo, describe
+from ...codecs.info import VOCABULARY, FileInfo, describe
 from ...codecs.media.files import read_bytes
 from ..console import common_options
 from ..jobs import naming
@@ -35,11 +35,14 @@ def _as_dict(found: FileInfo) -> dict[str, object]:
         "model_name": _model_name(found),
         "quality": found.quality,
         "lossless": found.lossless,
+        "kept": list(found.kept),
         "fields": found.fields,
         "bytes": found.size,
         "bits_per_pixel": found.bits_per_pixel,
         "seconds": found.seconds,
         "kilobits_per_second": found.kilobits_per_second,
+        "tokens": found.tokens,
+        "vocabulary": VOCABULARY if found.tokens else None,
         "gain_db": found.gain_db,
         "overhead_bytes": found.overhead,
         "parts": found.parts,
@@ -64,9 +67,13 @@ def _lines(name: str, found: FileInfo) -> list[str]:
     if found.lossless:
         fields["form"] = f"{found.lossless}, every sample as it was; no network"
     if found.quality is not None:
-        fields["quality"] = f"{found.quality:.1f}"
+        fields["quality"] = f"{found.quality:g}" if found.quality == round(found.quality, 2) else f"{found.quality:.3f}"
+    if found.kept:
+        fields["kept"] = ", ".join(found.kept)
     if found.seconds is not None:
         fields["samples"] = f"{found.fields['samples']} = {found.seconds:.3f} s"
+    if found.tokens is not None:
+        fields["tokens"] = f"{found.tokens:,}, each one of {VOCABULARY:,} at most"
     if found.gain_db is not None:
         fields["gain"] = f"{found.gain_db:+.1f} dB beside the level that the network codes at"
     lines += [f"  {key:<10} {value}" for key, value in fields.items()]

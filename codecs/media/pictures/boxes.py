@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from ....errors import UnreadableInputError
 from . import profile as profiles
 from .decoded import Decoded, Space, full_range
+from .metadata import Metadata
 from .picture import check_pixels
 
 AVIF_BRANDS = (b"avif", b"avis")
 _CODESTREAM = b"\xff\x4f\xff\x51"
 _CMYK, _SRGB, _GREY, _SYCC = 12, 16, 17, 18
 _ALPHA = 1
+_EXIF_UUID, _XMP_UUID = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _COLOUR_STEPS = ((1, 1), (2, 1), (2, 2))  # pixels across and down for one sample of colour
 Boxes = list[tuple[bytes, bytes]]
 
@@ -54,7 +57,18 @@ def read_avif(data: bytes, max_pixels: int) -> Decoded:
         elif kind == b"imir":
             samples = samples[:, ::-1] if body[0] & 1 else samples[::-1]
     space: Space = "grey" if samples.shape[2] < 3 else "rgb"
-    return Decoded(samples, space, _avif_profile(properties, notes), 1, notes)
+    return Decoded(samples, space, _avif_profile(properties, notes), 1, notes, _avif_metadata(data, notes))
+
+
+def _avif_metadata(data: bytes, notes: list[str]) -> Metadata:
+    from PIL import AvifImagePlugin
+
+    try:
+        info = AvifImagePlugin.AvifImageFile(io.BytesIO(data)).info
+    except Exception:  # a Pillow without libavif, or a file that it likes less
+        notes.append("what it has of EXIF and XMP data is left out")
+        return Metadata()
+    return Metadata(info.get("exif", b"").removeprefix(b"Exif\0\0") or None, info.get("xmp"))
 
 
 def _needed(found: dict[bytes, bytes], kind: bytes) -> bytes:
@@ -150,7 +164,16 @@ def read_jpeg2000(data: bytes, max_pixels: int) -> Decoded:
     samples = full_range(samples, (1 << max(bits, 8)) - 1 if bits > 8 else (1 << bits) - 1)
     notes: list[str] = []
     space, icc = _jpeg2000_space(colours, samples.shape[2], notes)
-    return Decoded(_known_channels(samples, space, header.get(b"cdef", b""), notes), space, icc, 1, notes)
+    samples = _known_channels(samples, space, header.get(b"cdef", b""), notes)
+    return Decoded(samples, space, icc, 1, notes, _jpeg2000_metadata(data))
+
+
+def _jpeg2000_metadata(data: bytes) -> Metadata:
+    if data.startswith(_CODESTREAM):
+        return Metadata()
+    found = {body[:16]: body[16:] for kind, body in _boxes(data) if kind == b"uuid"}
+    exif = found.get(_EXIF_UUID, b"").removeprefix(b"Exif\0\0")
+    return Metadata(exif or None, found.get(_XMP_UUID))
 
 
 def _jpeg2000_bits(data: bytes, max_pixels: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import profile as profiles
+from .metadata import NO_METADATA, Metadata
 from .picture import MAX_ICC_BYTES, Picture, to_depth
 
 Space = Literal["grey", "rgb", "cmyk", "lab"]
@@ -28,7 +29,8 @@ class Decoded:
 
     `samples` (H, W, C) are uint8 or uint16 over their full range: the channels of `space`, then alpha where
     there is one. CMYK counts ink; L, a and b are L/100, a/255 + 128/255 and b/255 + 128/255 of the range.
-    `icc` is its profile, `orientation` that of EXIF (1..8). `notes` say in words what of the file is not kept.
+    `icc` is its profile, `orientation` that of EXIF (1..8), `metadata` as the file has them. `notes` say in words what
+    of the file is not kept.
     """
 
     samples: NDArray[Any]
@@ -36,6 +38,7 @@ class Decoded:
     icc: bytes | None = None
     orientation: int = 1
     notes: list[str] = field(default_factory=list)
+    metadata: Metadata = NO_METADATA
 
     def to_picture(self, name: str = "") -> Picture:
         """Return the picture; what cannot be kept is logged in one line that begins with `name`."""
@@ -51,13 +54,14 @@ class Decoded:
         if icc is not None and grey and profiles.space_of(icc) == b"RGB ":
             grey_icc = profiles.grey_form(icc)
             grey, icc = grey_icc is not None, grey_icc or icc
+        metadata = self.metadata.upright(self.orientation, self.notes)
         if self.notes:
             _log.warning("%s", (f"{name}: " if name else "") + "; ".join(self.notes))
         rgb = np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour
         rgb = np.ascontiguousarray(upright(rgb, self.orientation))
         if alpha is not None:
             alpha = np.ascontiguousarray(upright(alpha, self.orientation))
-        return Picture(rgb, alpha, icc, grey)
+        return Picture(rgb, alpha, icc, grey, metadata)
 
     def _sound_profile(self) -> bytes | None:
         """Return the profile where it is one for this kind of picture, and note where it is not."""

@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from ....errors import BitfloorError, UnreadableInputError, UsageError
 from ..files import atomic_output, format_suffix, read_bytes
 from .decoded import Decoded
-from .objects import to_pil
+from .exif import exif_of_resolution, resolution_of
+from .metadata import MAX_BYTES, Metadata
+from .objects import info_of, to_pil
 from .picture import MAX_PIXELS, Picture, to_depth
 from .profile import fitting
 
@@ -62,6 +64,12 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".bmp": ("BMP", {}),
     ".avif": ("AVIF", {"quality": 95, "subsampling": "4:4:4"}),
 }
+# Of what formats have a place for; a resolution may stand in EXIF data.
+_METADATA = {
+    "PNG": ("exif", "xmp", "dpi"), "JPEG": ("exif", "xmp", "dpi"), "TIFF": ("exif", "xmp", "dpi"),
+    "WEBP": ("exif", "xmp"), "AVIF": ("exif", "xmp"), "BMP": ("dpi",), "PPM": (),
+}  # fmt: skip
+_JPEG_SEGMENT = 65_000  # bytes of metadata that surely fit
 _WITHOUT_ALPHA, _WITHOUT_PROFILE, _ALWAYS_COLOUR = ("JPEG", "PPM", "BMP"), ("PPM", "BMP"), ("WEBP", "AVIF")
 
 _log = logging.getLogger(__name__)
@@ -152,8 +160,9 @@ def _writer(path: str | Path) -> tuple[str, dict[str, Any]]:
 def write_picture(picture: Picture, path: str | Path, overwrite: bool = False) -> None:
     """Write `picture` to a file whose suffix says the format, PNG without one or for "-".
 
-    PNG, TIFF and PPM keep 16 bits; JPEG, PPM and BMP have no alpha, PPM and BMP no profile. What a format
-    cannot hold is left out with one warning. WebP and TIFF are lossless, JPEG and AVIF of quality 95.
+    PNG, TIFF and PPM keep 16 bits; JPEG, PPM and BMP have no alpha, PPM and BMP no profile; EXIF, XMP and
+    resolution are written where a format has a place for them. What it cannot hold is left out with one warning.
+    WebP and TIFF are lossless, JPEG and AVIF of quality 95.
     Raises UsageError for an unknown suffix and as `files.atomic_output` does.
     """
     file_format, options = _writer(path)
@@ -176,9 +185,30 @@ def _as_format_holds(picture: Picture, file_format: str, name: str) -> Picture:
     fit = None if file_format in _WITHOUT_PROFILE else fitting(icc, one_channel)
     if icc and not fit:
         lost.append("colour profile" if file_format in _WITHOUT_PROFILE else "profile of this kind for this picture")
+    metadata = _metadata_that_fits(picture.metadata, file_format, lost)
     if lost:
         _log.warning("%s: %s has no %s, which is left out", name, file_format, " and no ".join(lost))
-    return Picture(rgb, alpha, fit, picture.grey)
+    return Picture(rgb, alpha, fit, picture.grey, metadata)
+
+
+def _metadata_that_fits(metadata: Metadata, file_format: str, lost: list[str]) -> Metadata:
+    """Return what a format has a place for; `lost` gets words for the rest."""
+    places = _METADATA[file_format]
+    exif, xmp, dpi = metadata.exif, metadata.xmp, metadata.resolution
+    if dpi and "dpi" not in places and "exif" in places:
+        exif = exif or exif_of_resolution(dpi)
+        dpi = None if resolution_of(exif) else dpi
+    most = _JPEG_SEGMENT if file_format == "JPEG" else MAX_BYTES
+    if exif and ("exif" not in places or len(exif) > most):
+        exif = None
+        lost.append("EXIF data" if "exif" not in places else "EXIF data of this size")
+    if xmp and ("xmp" not in places or len(xmp) > most):
+        xmp = None
+        lost.append("XMP data" if "xmp" not in places else "XMP data of this size")
+    if dpi and "dpi" not in places:
+        dpi = None
+        lost.append("resolution")
+    return Metadata(exif, xmp, dpi)
 
 
 def _samples(picture: Picture) -> NDArray[Any]:
@@ -194,16 +224,17 @@ def _encoded(picture: Picture, file_format: str, options: dict[str, Any]) -> byt
         if file_format == "PNG":
             from .png import write_png
 
-            return write_png(_samples(picture), picture.icc)
+            return write_png(_samples(picture), picture.icc, picture.metadata)
         if file_format == "TIFF":
             from .tiff import write_tiff
 
-            return write_tiff(_samples(picture), picture.icc)
+            return write_tiff(_samples(picture), picture.icc, picture.metadata)
         if file_format == "PPM":
             head = b"P%d\n%d %d\n%d\n" % (5 if picture.grey else 6, picture.width, picture.height, picture.peak)
             return head + _samples(picture).astype(">u2" if picture.peak > 255 else "u1").tobytes()
         if picture.icc:
             options = options | {"icc_profile": picture.icc}
+        options = options | info_of(picture.metadata)
         buffer = io.BytesIO()  # some writers seek, which a pipe cannot do
         to_pil(picture).save(buffer, file_format, **options)
         return buffer.getvalue()

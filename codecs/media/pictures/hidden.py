@@ -6,6 +6,7 @@ something visible is in every pixel, then come back and take what is missing fro
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def fill_hidden(picture: Picture) -> Picture:
         return picture
     hidden = picture.alpha == 0
     if hidden.all():
-        return Picture(np.zeros_like(picture.rgb), picture.alpha, picture.icc, picture.grey)
+        return replace(picture, rgb=np.zeros_like(picture.rgb))
     rgb = picture.rgb.copy()
     for channel in range(1 if picture.grey else 3):  # one at a time, because a large picture as floats is large
         weights: Plane = np.divide(picture.alpha, picture.peak, dtype=np.float32)
@@ -34,7 +35,7 @@ def fill_hidden(picture: Picture) -> Picture:
         rgb[:, :, channel][hidden] = np.clip(np.rint(filled[hidden]), 0, picture.peak).astype(rgb.dtype)
     if picture.grey:
         rgb[:, :, 1:] = rgb[:, :, :1]
-    return Picture(rgb, picture.alpha, picture.icc, picture.grey)
+    return replace(picture, rgb=rgb)
 
 
 def _fill(values: Plane, weights: Plane) -> Plane:

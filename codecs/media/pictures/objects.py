@@ -15,6 +15,7 @@ from . import profile as profiles
 from .arrays import array_picture, is_array
 from .decoded import Decoded, Space, full_range
 from .exif import is_adobe_rgb, orientation_of
+from .metadata import Metadata
 from .picture import Picture, to_depth
 
 EXIF_ORIENTATION = 0x0112
@@ -57,7 +58,23 @@ def from_pil(image: Image.Image) -> Picture:
         samples = _as_tiff_means(samples, image)
     samples = _with_transparency(samples, image, depth)
     icc = image.info.get("icc_profile") or _described_profile(image, notes)
-    return Decoded(samples, space, icc, _orientation(image), notes).to_picture()
+    return Decoded(samples, space, icc, _orientation(image), notes, _metadata(image)).to_picture()
+
+
+def _metadata(image: Image.Image) -> Metadata:
+    """Return what the image says of itself in `info`, and its EXIF data as the caller may have changed them."""
+    exif = image.info.get("exif")
+    try:
+        if getattr(image, "_exif", None) is not None:
+            exif = image.getexif().tobytes() if image.getexif() else None
+        xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+        xmp = xmp.encode() if isinstance(xmp, str) else xmp
+        dpi = image.info.get("dpi")
+        dpi = (float(dpi[0]), float(dpi[1])) if dpi else None
+    except Exception:  # whatever a caller put there, the picture is good all the same
+        xmp = dpi = None
+    exif = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None
+    return Metadata(exif or None, xmp if isinstance(xmp, bytes) else None, dpi)
 
 
 def _described_profile(image: Image.Image, notes: list[str]) -> bytes | None:
@@ -169,7 +186,7 @@ def _orientation(image: Image.Image) -> int:
 def to_pil(picture: Picture) -> Image.Image:
     """Return a PIL image: L, LA, RGB, RGBA, or I;16 for a grey picture of 16 bits without alpha.
 
-    PIL has no 16 bits of colour: such a picture is rounded to 8. The colour profile is in `info`.
+    PIL has no 16 bits of colour: such a picture is rounded to 8. The colour profile and metadata are in `info`.
     """
     if picture.grey and picture.alpha is None:
         image = Image.fromarray(np.ascontiguousarray(picture.rgb[:, :, 0]))
@@ -183,4 +200,12 @@ def to_pil(picture: Picture) -> Image.Image:
         image = Image.fromarray(np.ascontiguousarray(to_depth(samples, np.dtype(np.uint8))))
     if picture.icc:
         image.info["icc_profile"] = picture.icc
+    for key, value in info_of(picture.metadata).items():
+        image.info[key] = value
     return image
+
+
+def info_of(metadata: Metadata) -> dict[str, Any]:
+    """Return metadata as Pillow's readers put it into `info`."""
+    found = {"exif": metadata.exif and b"Exif\0\0" + metadata.exif, "xmp": metadata.xmp, "dpi": metadata.resolution}
+    return {key: value for key, value in found.items() if value}

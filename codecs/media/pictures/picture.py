@@ -1,10 +1,9 @@
-"""Pictures as people have them, and what a file keeps of them beside pixels: alpha, profile, depth."""
+"""Pictures as people have them, and what a file keeps of them beside pixels: alpha, profile, depth, metadata."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from ....errors import BitfloorError, CorruptStreamError, UnreadableInputError, UsageError
 from ...container import Section
-from .alpha import decode_alpha, encode_alpha, inflate
+from .alpha import decode_alpha, encode_alpha
+from .metadata import MAX_BYTES, NO_METADATA, Metadata, packed, unpacked
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-MAX_ICC_BYTES = 1 << 24  # the section has three bytes for the length
+MAX_ICC_BYTES = MAX_BYTES
 MAX_PIXELS = 1 << 28
 _DEEP, _GREY = 1, 2
 
@@ -37,13 +37,15 @@ class Picture:
 
     `rgb` (H, W, 3) and `alpha` (H, W), where there is one, are uint8 or uint16, both the same. `icc` is
     the colour profile that says what the numbers mean, None for sRGB. A `grey` picture has three equal
-    channels and is written as one. Raises UsageError for arrays of any other form.
+    channels and is written as one. `metadata` is what people are told beside it.
+    Raises UsageError for arrays of any other form.
     """
 
     rgb: NDArray[Any]
     alpha: NDArray[Any] | None = None
     icc: bytes | None = None
     grey: bool = False
+    metadata: Metadata = NO_METADATA
 
     def __post_init__(self) -> None:
         if self.rgb.dtype not in (np.uint8, np.uint16):
@@ -69,17 +71,21 @@ class Picture:
         """The value of white: 255 or 65535."""
         return int(np.iinfo(self.rgb.dtype).max)
 
+    def stripped(self) -> Picture:
+        """Return the picture without metadata; its colour profile stays, because it says what the numbers mean."""
+        return replace(self, metadata=NO_METADATA) if self.metadata else self
+
     def to_sections(self) -> dict[int, bytes]:
         """Return what of this picture is not pixels as sections of a file; an ordinary picture has none."""
         sections = {}
         if self.alpha is not None:
             sections[int(Section.ALPHA)] = encode_alpha(self.alpha)
         if self.icc:
-            sections[int(Section.ICC)] = len(self.icc).to_bytes(3, "big") + zlib.compress(self.icc, 9)
+            sections[int(Section.ICC)] = packed(self.icc)
         flags = _DEEP * (self.peak > 255) | _GREY * self.grey
         if flags:
             sections[int(Section.DEPTH)] = bytes([flags])
-        return sections
+        return sections | self.metadata.to_sections()
 
     @staticmethod
     def layout(sections: Mapping[int, bytes]) -> Layout:
@@ -89,10 +95,12 @@ class Picture:
         """
         flags = _flags(sections)
         icc = _decode_icc(sections[Section.ICC]) if Section.ICC in sections else None
+        metadata = Metadata.from_sections(sections)
         if flags & _GREY and flags & _DEEP and Section.ALPHA not in sections:
-            return Layout("I;16", icc, grey=True)
+            return Layout("I;16", icc, grey=True, metadata=metadata, deep=True)
         grey = bool(flags & _GREY)
-        return Layout(("L" if grey else "RGB") + "A" * (Section.ALPHA in sections), icc, grey)
+        mode = ("L" if grey else "RGB") + "A" * (Section.ALPHA in sections)
+        return Layout(mode, icc, grey, metadata, bool(flags & _DEEP))
 
     @staticmethod
     def from_sections(rgb: NDArray[Any], sections: Mapping[int, bytes]) -> Picture:
@@ -111,16 +119,18 @@ class Picture:
             alpha = decode_alpha(sections[Section.ALPHA], rgb.shape[0], rgb.shape[1], dtype)
         if Section.ICC in sections:
             icc = _decode_icc(sections[Section.ICC])
-        return Picture(to_depth(rgb, dtype), alpha, icc, bool(flags & _GREY))
+        return Picture(to_depth(rgb, dtype), alpha, icc, bool(flags & _GREY), Metadata.from_sections(sections))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the sections of a file say of the PIL image that it becomes: its mode, its colour profile, whether grey."""
+    """What the sections of a file say of the PIL image that it becomes. `deep` is 16 bits a channel."""
 
     mode: str
     icc: bytes | None
     grey: bool = False
+    metadata: Metadata = NO_METADATA
+    deep: bool = False
 
 
 def to_depth(samples: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -148,7 +158,4 @@ def _flags(sections: Mapping[int, bytes]) -> int:
 
 
 def _decode_icc(body: bytes) -> bytes:
-    size = int.from_bytes(body[:3], "big")
-    if not 0 < size < MAX_ICC_BYTES:
-        raise CorruptStreamError(f"the colour profile claims {size} bytes")
-    return inflate(body[3:], size)
+    return unpacked(body, "colour profile")

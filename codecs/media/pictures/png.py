@@ -16,12 +16,17 @@ from numpy.typing import NDArray
 
 from ....errors import UnreadableInputError
 from . import profile as profiles
-from .decoded import Decoded
+from .decoded import Decoded, Space
 from .exif import orientation_of
+from .metadata import NO_METADATA, Metadata
 from .picture import MAX_ICC_BYTES, check_pixels
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3
+_XMP_KEY = b"XML:com.adobe.xmp"
+_METRES_PER_INCH = 0.0254
+# Texts that somebody wrote; those that programs write of themselves are left out without a word.
+_FOR_PEOPLE = (b"Title", b"Author", b"Description", b"Copyright", b"Disclaimer", b"Warning", b"Comment")
 _LIBPNG_SIDE = 1_000_000
 _KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")  # what libpng needs to make pixels
 
@@ -45,11 +50,32 @@ def read_png(data: bytes, max_pixels: int) -> Decoded:
         notes.append("of an animation only the default image is taken")
     icc = _profile(chunks, notes)
     exif = chunks.get(b"eXIf") or _exif_as_text(chunks)
-    orientation = orientation_of(exif, chunks.get(b"iTXt"))
-    return Decoded(samples, "grey" if samples.shape[2] < 3 else "rgb", icc, orientation, notes)
+    xmp = chunks.get(_XMP_KEY)
+    metadata = Metadata(exif and exif.removeprefix(b"Exif\0\0"), xmp, _resolution(chunks.get(b"pHYs", b"")))
+    space: Space = "grey" if samples.shape[2] < 3 else "rgb"
+    return Decoded(samples, space, icc, orientation_of(exif, xmp), notes, metadata)
 
 
-def write_png(samples: NDArray[Any], icc: bytes | None) -> bytes:
+def _resolution(body: bytes) -> tuple[float, float] | None:
+    """Return dots per inch of a chunk pHYs, which counts them in a metre, or gives the pixels' form alone."""
+    if len(body) != 9 or body[8] != 1:
+        return None
+    across, down = struct.unpack_from(">II", body)
+    return across * _METRES_PER_INCH, down * _METRES_PER_INCH
+
+
+def _xmp(text: bytes) -> bytes | None:
+    """Return the XMP packet in a chunk iTXt; None where that holds another text."""
+    flags, text = text[len(_XMP_KEY) + 1 : len(_XMP_KEY) + 3], text[len(_XMP_KEY) + 3 :]
+    _, _, text = text.partition(b"\0")  # language
+    _, _, text = text.partition(b"\0")  # keyword in that language
+    try:
+        return zlib.decompressobj().decompress(text, MAX_ICC_BYTES) if flags[:1] == b"\1" else text
+    except zlib.error:
+        return None
+
+
+def write_png(samples: NDArray[Any], icc: bytes | None, metadata: Metadata = NO_METADATA) -> bytes:
     """Return a PNG of (H, W, 1 to 4) samples of uint8 or uint16: grey, grey and alpha, RGB, RGBA."""
     squeezed = samples[:, :, 0] if samples.shape[2] == 1 else samples
     # A copy: of views one pixel wide numpy calls strides contiguous that imagecodecs refuses.
@@ -60,6 +86,13 @@ def write_png(samples: NDArray[Any], icc: bytes | None) -> bytes:
         extra += _chunk(b"cICP", cicp)
     if icc:
         extra += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9))
+    if metadata.resolution:
+        across, down = (min(round(value / _METRES_PER_INCH), 2**31 - 1) for value in metadata.resolution)
+        extra += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
+    if metadata.exif:
+        extra += _chunk(b"eXIf", metadata.exif)
+    if metadata.xmp:
+        extra += _chunk(b"iTXt", _XMP_KEY + bytes(5) + metadata.xmp)
     return encoded[:head] + extra + encoded[head:]
 
 
@@ -82,6 +115,7 @@ def _take_apart(data: bytes) -> tuple[bytes, dict[bytes, bytes], list[str]]:
     """Return a PNG of the needed chunks alone, the other chunks by kind (the first of each), and notes."""
     pixels, notes = [SIGNATURE], list[str]()
     others: dict[bytes, bytes] = {}
+    texts: list[str] = []
     for kind, body, crc in _walk(data):
         whole = crc == struct.pack(">I", zlib.crc32(kind + body))
         critical = not kind[0] & 0x20
@@ -93,10 +127,16 @@ def _take_apart(data: bytes) -> tuple[bytes, dict[bytes, bytes], list[str]]:
             pixels.append(struct.pack(">I", len(body)) + kind + body + crc if kind != b"IEND" else b"")
         elif whole and len(body) <= MAX_ICC_BYTES:
             key = kind + body[:4] if kind in (b"zTXt", b"tEXt") and body.startswith(b"Raw ") else kind
-            if kind != b"iTXt" or b"tiff:Orientation" in body:
+            if kind == b"iTXt" and body.startswith(_XMP_KEY + b"\0") and (xmp := _xmp(body)):
+                others.setdefault(_XMP_KEY, xmp)
+            elif kind != b"iTXt":
                 others.setdefault(key, body)
+            if kind in (b"iTXt", b"tEXt", b"zTXt") and body.partition(b"\0")[0] in _FOR_PEOPLE:
+                texts.append(body.partition(b"\0")[0].decode("latin-1"))
         elif kind in (b"iCCP", b"cICP", b"gAMA", b"cHRM"):
             notes.append(f"its {kind.decode()} chunk is broken and left out")
+    if texts:
+        notes.append(f"its texts are left out: {', '.join(dict.fromkeys(texts))}")
     if len(pixels) < 2 or pixels[1][4:8] != b"IHDR" or len(pixels[1]) != 25:
         raise ValueError("it does not begin with a whole chunk IHDR")
     pixels.append(_chunk(b"IEND", b""))

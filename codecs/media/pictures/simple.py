@@ -15,6 +15,7 @@ from PIL import BmpImagePlugin
 from . import profile as profiles
 from .decoded import Decoded, full_range
 from .exif import orientation_of
+from .metadata import Metadata
 from .picture import check_pixels
 
 _PNM_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])"
@@ -101,8 +102,9 @@ def read_webp(data: bytes, max_pixels: int) -> Decoded:
     check_pixels(*_webp_size(chunks), max_pixels)
     samples = np.asarray(imagecodecs.webp_decode(_webp_pixels(data)))
     notes = ["of an animation only the first picture is taken"] if b"ANIM" in chunks else []
-    orientation = orientation_of(chunks.get(b"EXIF"), chunks.get(b"XMP "))
-    return Decoded(samples, "rgb", chunks.get(b"ICCP"), orientation, notes)
+    exif, xmp = chunks.get(b"EXIF"), chunks.get(b"XMP ")
+    metadata = Metadata(exif and exif.removeprefix(b"Exif\0\0"), xmp)
+    return Decoded(samples, "rgb", chunks.get(b"ICCP"), orientation_of(exif, xmp), notes, metadata)
 
 
 def _webp_pixels(data: bytes) -> bytes:
@@ -166,6 +168,8 @@ def read_bmp(data: bytes, max_pixels: int) -> Decoded:
     samples = np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
     decoded = _grey_if_equal(samples, notes) if image.mode in ("1", "L", "P") else Decoded(samples, "rgb")
     decoded.icc = _bmp_profile(data, notes)
+    if (dpi := image.info.get("dpi")) and all(dpi):
+        decoded.metadata = Metadata(dpi=(float(dpi[0]), float(dpi[1])))
     decoded.notes = notes
     return decoded
 

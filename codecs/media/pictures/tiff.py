@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from ....errors import UnreadableInputError
 from . import profile as profiles
 from .decoded import CHANNELS, Decoded, Space, full_range
-from .exif import orientation_of
+from .exif import byte_order, orientation_of
+from .metadata import NO_METADATA, Metadata
 from .picture import check_pixels
 
 _ORIENTATION, _TRANSFER_FUNCTION, _WHITE_POINT, _PRIMARIES = 274, 301, 318, 319
+_X_RESOLUTION, _Y_RESOLUTION, _UNIT = 282, 283, 296
 _XMP, _ICC, _DNG_VERSION = 700, 34675, 50706
 _WHITE_IS_ZERO, _PALETTE, _YCBCR, _CIELAB = 0, 3, 6, 8
 _SPACES: dict[int, Space] = {0: "grey", 1: "grey", 2: "rgb", 3: "rgb", 5: "cmyk", 6: "rgb", 8: "lab", 9: "lab"}
@@ -57,10 +59,27 @@ def read_tiff(data: bytes, max_pixels: int) -> Decoded:
                 space, samples = "grey", samples[:, :, :1]
         else:
             samples = _with_alpha_only(_meant(_samples(page), page, space), page, CHANNELS[space], notes)
-        return Decoded(samples, space, _profile(page, notes), int(orientation), notes)
+        return Decoded(samples, space, _profile(page, notes), int(orientation), notes, _metadata(data, page, notes))
 
 
-def write_tiff(samples: NDArray[Any], icc: bytes | None) -> bytes:
+def _metadata(data: bytes, page: tifffile.TiffPage, notes: list[str]) -> Metadata:
+    from .tiff_exif import exif_in_tiff
+
+    xmp, unit, exif, dpi = _tag(page, _XMP), _tag(page, _UNIT), None, None
+    try:
+        exif = exif_in_tiff(data, page.offset)
+    except ValueError:
+        notes.append("its EXIF data are too large and left out")
+    try:
+        found = [_tag(page, tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
+        across, down = (value[0] / value[1] * {2: 1.0, 3: 2.54}[int(unit or 2)] for value in found)
+        dpi = across, down
+    except (ArithmeticError, KeyError, TypeError, ValueError, IndexError):
+        pass  # none, or one without a unit
+    return Metadata(exif, xmp if isinstance(xmp, bytes) else None, dpi)
+
+
+def write_tiff(samples: NDArray[Any], icc: bytes | None, metadata: Metadata = NO_METADATA) -> bytes:
     """Return a deflated TIFF of (H, W, 1 to 4) samples of uint8 or uint16: grey, grey and alpha, RGB, RGBA."""
     buffer = io.BytesIO()
     channels = samples.shape[2]
@@ -72,11 +91,19 @@ def write_tiff(samples: NDArray[Any], icc: bytes | None) -> bytes:
         extrasamples=["unassalpha"] if channels in (2, 4) else None,
         compression="adobe_deflate",
         predictor=True,
+        byteorder=byte_order(metadata.exif or b""),
         iccprofile=icc,
         metadata=None,
         software=False,
+        resolution=metadata.resolution,
+        resolutionunit="INCH" if metadata.resolution else None,
+        extratags=[(_XMP, 1, len(metadata.xmp), metadata.xmp, True)] if metadata.xmp else (),
     )
-    return buffer.getvalue()
+    if not metadata.exif:
+        return buffer.getvalue()
+    from .tiff_exif import with_exif
+
+    return with_exif(buffer.getvalue(), metadata.exif)
 
 
 def _tag(page: tifffile.TiffPage, code: int) -> Any:
