@@ -14,6 +14,7 @@ from ..options import MODEL, PATH, POSITIVE, SEED, TEXT, Number, PathName
 if TYPE_CHECKING:
     from ..training.task import Task
 
+COUNT = click.IntRange(1)
 
 
 @click.command()
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     help="Folder for checkpoint and log.",
 )
 @click.option("--minutes", type=POSITIVE, help="Wall-clock budget; the learning rate reaches its end with it.")
-@click.option("--steps", type=int, help="Budget in steps instead.")
+@click.option("--steps", type=COUNT, help="Budget in steps instead.")
 @click.option("--lr", type=POSITIVE, default=1e-3, show_default=True, help="Peak learning rate.")
-@click.option("--batch", default=16, show_default=True, help="Crops or clips in a step.")
-@click.option("--crop", default=128, show_default=True, help="Side of a picture's crop, a multiple of 64.")
+@click.option("--batch", type=COUNT, default=16, show_default=True, help="Crops or clips in a step.")
+@click.option("--crop", type=COUNT, default=128, show_default=True, help="Side of a picture's crop, a multiple of 64.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
 )
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder, or of --from.")
 @click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-FINGERPRINT].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
-@click.option("--codes", type=int, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
+@click.option("--codes", type=COUNT, help="Speech: codes of layer 1, by k-means; else structural entropy finds them.")
 @click.option("--keep-codebooks", is_flag=True, help="Speech, after --from or --restart: find no codebooks anew.")
-@click.option("--neighbours", default=10, show_default=True, help="Speech: in the graph; fewer give more codes.")
+@click.option("--neighbours", type=COUNT, default=10, show_default=True, help="Speech: in the graph; fewer give more.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16"]),
@@ -102,6 +103,7 @@ def command(
     from ..training.export_secodec import STAGES, export_secodec
     from ..training.loop import Budget, Trainer
     from ..training.model_card import check_name
+    from ..training.precision import check_device
     from ..training.tasks import SpeechOptions, check_codec, is_picture_codec, make_task
 
     pictures = is_picture_codec(codec)
@@ -121,6 +123,7 @@ def command(
     if export:
         click.echo(write())
         return
+    check_device(device)
     speech = SpeechOptions(rule, codes, neighbours, keep_codebooks)
     trainer = Trainer(
         make_task(
@@ -148,7 +151,7 @@ def command(
     trainer.run()
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():
-            click.echo(f"{figure} {value:.4f}")
+            click.echo(f"{figure} {value if isinstance(value, int) else format(value, '.4f')}")
         writing = pictures or codec == "secodec-tokens"  # the other trainings have a next stage
         click.echo(write() if writing else trainer.path)
 

@@ -15,7 +15,9 @@ from ...codecs.image.loss import lagrangian, rate_and_distortion
 from ...codecs.image.model import ImageNetwork
 from ...entropy_models.latent.q_index import Q_INDEX_MAX
 from ...entropy_models.parts import to_json
-from .pictures import RandomCrops, find_pictures, is_held_out, load_pictures
+from ...errors import UnreadableInputError, UsageError
+from ..console import note
+from .pictures import HELD_OUT_SHARE, RandomCrops, find_pictures, is_held_out, load_pictures
 from .precision import mixed
 
 REFERENCE_LAMBDA = 0.0093
@@ -33,17 +35,36 @@ class ImageTask:
         folders: Sequence[Path],
         batch: int = 8,
         crop: int = 128,
-        late_crop: int = 192,
+        late_crop: int = 192,  # rounded down to what the network takes
         drawings: float = 0.0,
     ) -> None:
         self.network = ImageNetwork(config)
         self.config = to_json(config)
         self.model: nn.Module = self.network
         self.dtype = torch.float32
-        self.size, self.crop, self.late_crop = batch, crop, late_crop
+        self.size = batch
+        if crop < 1 or crop % config.block:
+            raise UsageError(f"a crop of {crop} is no multiple of {config.block} pixels, which this network needs")
         paths = find_pictures(folders)
-        self.crops = RandomCrops(load_pictures([p for p in paths if not is_held_out(p)]), drawings)
+        pictures = load_pictures([p for p in paths if not is_held_out(p)])
         self.held_out = load_pictures([p for p in paths if is_held_out(p)])
+        if not pictures:
+            raise UnreadableInputError(f"none of {len(paths):,} pictures can be trained on: name folders with more")
+        if not self.held_out:
+            note(f"none of {len(paths):,} pictures is kept for validation (one in {HELD_OUT_SHARE} is, by its name)")
+        self.crops = RandomCrops(pictures, drawings)
+        self.crop, self.late_crop = self._crops(crop, late_crop)
+
+    def _crops(self, *wished: int) -> tuple[int, ...]:
+        """Sides of crops that the network takes and some picture has. Raises UnreadableInputError without such."""
+        block = self.network.config.block
+        largest = self.crops.largest // block * block
+        if largest == 0:
+            raise UnreadableInputError(f"all pictures are smaller than {block} pixels, too small to train on")
+        sides = tuple(min(wish // block * block, largest) for wish in wished)
+        if largest < wished[0]:
+            note(f"no picture has {wished[0]} pixels in height and width: crops have {sides[0]} instead")
+        return sides
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Crops (B, 3, S, S) and quality indices (B,)."""
@@ -78,7 +99,7 @@ class ImageTask:
             if time.monotonic() > end:
                 break
         model.train()
-        figures = {"pictures": float(len(points))}
+        figures = {"pictures": len(points)} if points else {}
         for number, (bpp, psnr) in enumerate(np.mean(points, 0) if points else ()):
             figures[f"bpp{number}"], figures[f"psnr{number}"] = float(bpp), float(psnr)
         return figures

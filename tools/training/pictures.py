@@ -16,17 +16,21 @@ from ...codecs.media.pictures.files import read_picture
 from ...codecs.media.pictures.hidden import fill_hidden
 from ...codecs.media.pictures.picture import to_depth
 from ...errors import UnreadableInputError
+from ..console import note
+from ..suffixes import PICTURES
 from .drawings import draw, patch_over
 
-SUFFIXES = {".avif", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".ppm", ".bmp"}
 HELD_OUT_SHARE = 32  # one picture in so many is for validation, chosen by its name
 SMALLEST_SIDE = 64
 PATCHES = 1 / 3  # of the drawings are laid over a picture
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
-    """Every picture below the folders, sorted."""
-    paths = [p for folder in folders for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES]
+    """Every picture below the folders, sorted; what is named itself is taken whatever its suffix."""
+    paths = []
+    for place in folders:
+        below = [p for p in sorted(place.rglob("*")) if p.suffix.lower() in PICTURES and p.is_file()]
+        paths += [place] if place.is_file() else below
     if not paths:
         raise UnreadableInputError(f"no pictures in {', '.join(map(str, folders))}: name folders with photographs")
     return paths
@@ -38,7 +42,7 @@ def is_held_out(path: Path) -> bool:
 
 
 def load_pictures(paths: Sequence[Path], workers: int = 2) -> list[np.ndarray]:
-    """(H, W, 3) uint8 arrays; unreadable and tiny ones are left out with a line on the bar."""
+    """(H, W, 3) uint8 arrays; unreadable and tiny ones are left out with a line above the bar."""
     with ThreadPoolExecutor(workers) as pool:
         loaded = list(tqdm(pool.map(_load, paths), total=len(paths), desc="pictures", unit="", mininterval=1))
     return [array for array in loaded if array is not None]
@@ -48,9 +52,12 @@ def _load(path: Path) -> np.ndarray | None:
     try:
         array = to_depth(fill_hidden(read_picture(path)).rgb, np.dtype(np.uint8))
     except UnreadableInputError as error:
-        tqdm.write(f"left out: {error}")
+        note(f"left out: {error}")
         return None
-    return array if min(array.shape[:2]) >= SMALLEST_SIDE else None
+    if min(array.shape[:2]) < SMALLEST_SIDE:
+        note(f"left out: {path} has less than {SMALLEST_SIDE} pixels in height or width")
+        return None
+    return array
 
 
 class RandomCrops:
@@ -65,8 +72,13 @@ class RandomCrops:
         areas = np.array([p.shape[0] * p.shape[1] for p in self.pictures], dtype=np.float64)
         self.cumulative = np.cumsum(areas / areas.sum())
 
+    @property
+    def largest(self) -> int:
+        """The side of the largest crop that there is."""
+        return max(min(picture.shape[:2]) for picture in self.pictures)
+
     def draw(self, rng: np.random.Generator, batch: int, size: int) -> Tensor:
-        """(batch, 3, size, size) in [0, 1]."""
+        """(batch, 3, size, size) in [0, 1]; `size` is at most `largest`."""
         return torch.from_numpy(np.stack([self._one(rng, size) for _ in range(batch)])).float() / 255
 
     def _one(self, rng: np.random.Generator, size: int) -> np.ndarray:

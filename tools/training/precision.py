@@ -12,9 +12,19 @@ from functools import cache
 
 import torch
 
+from ...errors import UsageError
+
 CHOICES = ("auto", "float32", "bfloat16")
 _SHAPE = (1024, 256, 256)  # rows, inputs, outputs: a block of a small network at a batch of eight crops
 _SECONDS = 0.02  # of timing for each precision
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError where torch has no device called `name` here."""
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"torch has no device {name!r} here: {str(error).splitlines()[0]}") from None
 
 
 def choose(precision: str, device: torch.device) -> torch.dtype:
