@@ -116,19 +116,19 @@ def test_a_compressed_file_is_not_called_a_picture(run, suffix):
 
 def test_what_a_folder_holds_besides_is_said(run):
     picture("in/a.png", "in/deep/b.png")
-    for name in ("x.heic", "y.jxl", "notes.txt", *(f"{i}.bf" for i in range(5)), "Makefile"):
+    for name in ("x.psd", "y.webm", "notes.txt", *(f"{i}.bf" for i in range(5)), "Makefile"):
         Path("in", name).touch()
     Path("in/gone.png").symlink_to("nowhere")
     status, _, err = run("encode", "in", "-o", "out")
     said = next(line for line in err.splitlines() if "not taken" in line)
-    assert status == 0 and all(word in said for word in ("x.heic", "y.jxl", "notes.txt", "5 .bf", "Makefile"))
+    assert status == 0 and all(word in said for word in ("x.psd", "y.webm", "notes.txt", "5 .bf", "Makefile"))
     assert "gone.png" in said and "1 folder" in said
     assert "folder" not in run("encode", "in", "-o", "out2", "--recursive")[2]
     assert files("out2") == ["a.bf", "deep/b.bf"]
     Path("none").mkdir()
-    Path("none/z.heic").touch()
+    Path("none/z.psd").touch()
     status, _, err = run("encode", "none")
-    assert status == 3 and "z.heic" in err
+    assert status == 3 and "z.psd" in err
 
 
 def test_a_file_that_is_named_twice_is_done_once(run):

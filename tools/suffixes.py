@@ -11,12 +11,12 @@ SUFFIX = ".bf"
 PICTURES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jfi", ".jif", ".pjpeg", ".pjp", ".webp", ".avif"),
     *(".tif", ".tiff", ".gif", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm"),
-    *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".qoi"),
+    *(".jxl", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".qoi"),
 )
 SOUNDS = sound_suffixes()
 READABLE = (*PICTURES, *SOUNDS)
 
-_UNREAD = {".heic", ".heif", ".jxl", ".psd", ".raw", ".dng", ".m4a", ".aac", ".wma", ".mkv", ".webm"}
+_UNREAD = {".psd", ".raw", ".dng", ".m4a", ".aac", ".wma", ".mkv", ".webm"}
 _DATA = {SUFFIX, ".npy", ".npz", ".bin", ".dat", ".md"}
 
 

@@ -41,16 +41,17 @@ _READERS: dict[str, tuple[tuple[bytes, ...], str]] = {
     "PNM": ((b"P",), "simple:read_pnm"),
     "JPEG 2000": ((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "boxes:read_jpeg2000"),
     "QOI": ((b"qoif",), "simple:read_qoi"),
+    "JPEG XL": ((b"\xff\x0a", b"\0\0\0\x0cJXL "), "jpegxl:read_jpegxl"),
+    "HEIC": ((), "heif:read_heif"),
 }  # fmt: skip
 READABLE = tuple(_READERS)
 # Formats that people try, so that the error can name them.
 _OTHERS = {
-    b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL", b"8BPS": "Photoshop", b"%PDF": "PDF", b"%!PS": "PostScript",
+    b"8BPS": "Photoshop", b"%PDF": "PDF", b"%!PS": "PostScript",
     b"<svg": "SVG", b"<?xml": "SVG or other XML", b"\0\0\1\0": "Windows icon", b"gimp xcf": "GIMP",
     b"\x76\x2f\x31\x01": "OpenEXR", b"#?RADIANCE": "Radiance HDR", b"DDS ": "DirectDraw", b"FUJIFILM": "raw",
 }  # fmt: skip
 _PNM_START = re.compile(rb"P[1-6](?:\s|#[^\r\n]*[\r\n])+\d")
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 _LOSSLESS_WEBP = {"lossless": True, "quality": 50, "method": 4, "exact": True}
 _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -82,10 +83,10 @@ def read_picture(
 
     `name` is what errors and warnings call it, where `source` does not say it.
 
-    All modes of PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, PNM, JPEG 2000 and QOI are read; more than 8 bits a
-    channel become 16; CMYK and L*a*b* become sRGB; what says the meaning of the numbers becomes a colour
-    profile; of several pictures in a file the first is taken; EXIF orientation is applied. What is not kept
-    is logged in one line.
+    All modes of PNG, JPEG, WebP, AVIF, TIFF, GIF, BMP, PNM, JPEG 2000, QOI and JPEG XL are read, HEIC where
+    pillow-heif is installed; more than 8 bits a channel become 16; CMYK and L*a*b* become sRGB; what says the meaning
+    of the numbers becomes a colour profile; of several pictures in a file the first is taken; EXIF orientation is
+    applied. What is not kept is logged in one line.
     Raises UnreadableInputError where the file is missing, broken, no picture, or has more than `max_pixels`.
     """
     if isinstance(source, bytes):
@@ -103,8 +104,9 @@ def format_of(data: bytes) -> str | None:
         return "WebP" if data[8:12] == b"WEBP" else None
     if data[4:8] == b"ftyp":
         from .boxes import is_avif
+        from .heif import is_heif
 
-        return "AVIF" if is_avif(data) else None
+        return "AVIF" if is_avif(data) else "HEIC" if is_heif(data) else None
     found = next((name for name, (starts, _) in _READERS.items() if data.startswith(starts)), None)
     # Two letters may begin anything.
     if found == "BMP" and int.from_bytes(data[14:18], "little") not in (12, 40, 52, 56, 64, 108, 124):
@@ -132,8 +134,6 @@ def _read(data: bytes, name: str, max_pixels: int) -> Picture:
 
 def _other(data: bytes) -> str:
     """Return words that name a format that we know and do not read."""
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return " but HEIF"
     return next((f" but {name}" for start, name in _OTHERS.items() if data.startswith(start)), "")
 
 
