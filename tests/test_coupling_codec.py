@@ -15,7 +15,7 @@ from bitfloor.codecs.mecb_stream import CHUNK, Design, write_design
 from bitfloor.entropy_models.coding.range_coder import RangeEncoder
 from bitfloor.entropy_models.coupling import entropy
 from bitfloor.entropy_models.coupling.sampling import Sampler, WordStream, integer_masses
-from bitfloor.errors import CorruptStreamError, UsageError
+from bitfloor.errors import CorruptStreamError, UnreadableInputError, UsageError
 
 CODEC = MECBCodec()
 LAW = np.array([0.35, 0.2, 0.15, 0.1, 0.08, 0.06, 0.04, 0.02])
@@ -189,10 +189,15 @@ def test_rates_are_finite_numbers_or_refused(rate):
         CODEC.encode(b"abcabc", rate=rate)
 
 
-@pytest.mark.parametrize("source", [[[1, 2], [3]], [1, 2.5], "abc", None, [2**70], np.array([True])])
+@pytest.mark.parametrize("source", [[[1, 2], [3]], [1, 2.5], None, [2**70], np.array([True])])
 def test_sources_that_are_no_symbols_are_one_error(source):
     with pytest.raises(UsageError, match="the codec mecb"):
         CODEC.encode(source, rate=1)
+
+
+def test_a_text_is_the_name_of_a_file():
+    with pytest.raises(UnreadableInputError, match="cannot read abc"):
+        CODEC.encode("abc", rate=1)
 
 
 def test_keeping_nothing_is_said(caplog, monkeypatch):

@@ -156,9 +156,10 @@ class Walk(nn.Module):
     def forward(self, z_hat: Tensor) -> Tensor:
         return self.path.walk(z_hat.numpy(), torch.tensor([200]), self)
 
-    def code(self, place: object, means: Tensor, log_scales: Tensor) -> Tensor:
+    def code(self, place: object, means: Tensor, log_scales: Tensor, coded: Tensor | None = None) -> Tensor:
         assert scale_index(log_scales).dtype == torch.int32
-        return torch.round(means * 3)
+        symbols = torch.round(means * 3)
+        return symbols if coded is None else symbols * coded
 
 
 class Frequencies(nn.Module):
