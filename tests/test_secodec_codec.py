@@ -20,7 +20,7 @@ from bitfloor.codecs.secodec.chunks import (
 )
 from bitfloor.codecs.secodec.codec import SECodecCodec
 from bitfloor.codecs.secodec.frozen import FrozenSECodec, new_token_model, save_frozen
-from bitfloor.codecs.secodec.level import factor
+from bitfloor.codecs.secodec.level import active_level, factor, gain_of
 from bitfloor.codecs.secodec.model import SECodecNetwork
 from bitfloor.errors import CorruptStreamError, ModelError, UsageError
 from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
@@ -67,11 +67,13 @@ def test_the_file_is_what_the_network_makes(codec):
     samples = noise(3200)
     layers = torch.tensor([3])
     with torch.no_grad():
-        loudness = np.float32(factor(codec.analyse((samples, 16_000)).gain))
         filtered = np.concatenate(list(high_pass([samples], 16_000)))
+        powers = np.square(filtered, dtype=np.float64).reshape(-1, 320).mean(axis=1)
+        loudness = np.float32(factor(gain_of(active_level(powers))))
         whole = codec.network(torch.from_numpy(filtered / loudness)[None], layers)
     decoded, _ = codec.decode(codec.encode((samples, 16_000), quality=100, rule="nearest"))
-    made = loudness * whole.waveform[0].numpy()
+    # What the network has lost of the level is added.
+    made = np.float32(factor(codec.analyse((samples, 16_000), rule="nearest").gain)) * whole.waveform[0].numpy()
     np.testing.assert_allclose(decoded, np.concatenate(list(high_pass([made], 16_000))), atol=1e-5)
 
 

@@ -19,7 +19,9 @@ from bitfloor.codecs.secodec.level import (
     factor,
     from_field,
     gain_of,
+    missing,
     to_field,
+    within,
 )
 from bitfloor.errors import CorruptStreamError
 from bitfloor.tools.bench.sound_metrics import measure_sound
@@ -62,6 +64,30 @@ def test_speech_of_every_level_is_coded_alike_and_keeps_its_level(codec, clip):
         if name in metrics:
             figures = [figure[name] for figure in found]
             assert max(figures) - min(figures) <= most, (name, figures)
+
+
+@pytest.mark.parametrize("quality", [1, 14, 43, 71, 100])
+@pytest.mark.parametrize("decibels", [-10, -50])
+def test_few_bits_are_as_loud_as_many(codec, clip, quality, decibels):
+    sound = at(clip, decibels)
+    decoded, _ = codec.decode(codec.encode((sound, RATE), quality=quality))
+    assert level(decoded) == pytest.approx(decibels, abs=0.5)
+    heard = np.concatenate(list(high_pass([sound], RATE)))
+    assert 10 * np.log10(np.mean(decoded**2) / np.mean(heard**2)) == pytest.approx(0, abs=0.75)
+
+
+def test_a_long_sound_is_as_loud_as_it_was(codec, clip):
+    parts = [at(clip, -30), np.zeros(40 * RATE, np.float32)] * 3
+    decoded, _ = codec.decode(codec.encode((np.concatenate(parts), RATE), quality=1))
+    assert level(decoded) == pytest.approx(-30, abs=0.5)
+
+
+def test_what_is_missing_of_a_level():
+    powers = rng.uniform(0.5, 1, 300) ** 4
+    for decibels in (-8, -0.2, 0, 0.4, 3, 11):
+        assert missing(powers, powers * 10 ** (-decibels / 10)) == round(decibels / STEP)
+    assert missing(powers, powers / 100) == missing(powers, 0 * powers) == missing(0 * powers, powers) == 0
+    assert [within(gain) for gain in (-1000, 7, 1000)] == [gain_of(LEVELS[0]), 7, gain_of(LEVELS[1])]
 
 
 def test_the_tokens_do_not_know_the_level(codec, clip):

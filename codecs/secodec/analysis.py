@@ -1,6 +1,7 @@
 """From a sound to its tokens: level, latents, codes; of one sound of any length, or of several short ones together.
 
     blocks --high-pass, 16 kHz, level--> frames --encoder--> latents --quantiser, then bits--> codes
+    codes --decoder--> what is missing of the level
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from ..media.sound.highpass import high_pass
 from ..media.sound.signal import exactly, in_blocks, resampled
 from .chunks import CHUNK_FRAMES, encode_chunks
 from .frozen import FrozenSECodec
-from .level import active_level, factor, gain_of
+from .level import MARGIN, NOMINAL, active_level, factor, gain_of, missing, within
 from .rate_distortion import choose_batch, choose_codes
 from .spectrum import SAMPLE_RATE
 from .token_arrays import NOTHING
 
 Device = str | torch.device
 CHEAPEST = "rate-distortion"  # the rule that weighs nearness against bits
+MEASURED = 6  # chunks of ten seconds that are decoded to find what is missing of the level
 RULES = (CHEAPEST, *get_args(Rule))
 
 
@@ -50,9 +52,10 @@ def analyse(
     """
     check_rules(rule)
     frozen = frozen.on(device)
-    frames, gain = _levelled(sound, frozen.network.config.hop)
+    frames, gain, powers = _levelled(sound, frozen.network.config.hop)
     parts = list(encode_chunks(frozen.network, (torch.from_numpy(part).to(device) for part in frames)))
-    return Analysed(_codes(frozen, [torch.cat(parts)], layers, rule)[0], gain)
+    codes = _codes(frozen, [torch.cat(parts)], layers, rule)
+    return _as_loud(frozen, codes, [gain], [powers], device)[0]
 
 
 @own_settings()
@@ -63,12 +66,13 @@ def analyse_together(
     check_rules(rule)
     frozen = frozen.on(device)
     levelled = [_levelled(sound, frozen.network.config.hop) for sound in sounds]
-    waveforms = [torch.from_numpy(np.concatenate(list(frames))) for frames, _ in levelled]
+    waveforms = [torch.from_numpy(np.concatenate(list(frames))) for frames, _, _ in levelled]
     whole, mask = padded(waveforms, device)
     latents = frozen.network.encoder(whole.flatten(1), mask)
     parts = [row[: len(waveform)] for row, waveform in zip(latents, waveforms, strict=True)]
     codes = _codes(frozen, parts, layers, rule)
-    return [Analysed(one, gain) for one, (_, gain) in zip(codes, levelled, strict=True)]
+    _, gains, powers = zip(*levelled, strict=True)
+    return _as_loud(frozen, codes, gains, powers, device)
 
 
 def _codes(frozen: FrozenSECodec, latents: Sequence[Tensor], layers: int, rule: str) -> list[np.ndarray]:
@@ -86,11 +90,47 @@ def _codes(frozen: FrozenSECodec, latents: Sequence[Tensor], layers: int, rule: 
     return [row[: len(part)] for row, part in zip(codes.cpu().numpy(), latents, strict=True)]
 
 
-def _levelled(sound: SoundSource, hop: int) -> tuple[Iterator[np.ndarray], int]:
-    """Blocks (F', hop) at the level that the network wants, and the gain that undoes it."""
-    powers = [np.square(part, dtype=np.float64).mean(axis=1) for part in _frames(sound, hop)]
-    gain = gain_of(active_level(np.concatenate(powers)))
-    return (part / np.float32(factor(gain)) for part in _frames(sound, hop)), gain
+def _levelled(sound: SoundSource, hop: int) -> tuple[Iterator[np.ndarray], int, np.ndarray]:
+    """Blocks (F', hop) at the level that the network wants, the gain that undoes it, and their mean squares (F,)."""
+    powers = np.concatenate([np.square(part, dtype=np.float64).mean(axis=1) for part in _frames(sound, hop)])
+    gain = gain_of(active_level(powers))
+    return (part / np.float32(factor(gain)) for part in _frames(sound, hop)), gain, powers / factor(gain) ** 2
+
+
+def _as_loud(
+    frozen: FrozenSECodec,
+    codes: Sequence[np.ndarray],
+    gains: Sequence[int],
+    powers: Sequence[np.ndarray],
+    device: Device,
+) -> list[Analysed]:
+    """Sounds with the gains that bring them back as loud as they were.
+
+    `gains` are those that the encoder was given them with, and `powers` the mean squares (F',) of what it was given.
+    Of a long sound some chunks are decoded, spread over those that hold speech.
+    """
+    network = frozen.network
+    places = [_speech_chunks(one) for one in powers]
+    parts = [torch.from_numpy(row[place]) for row, chunks in zip(codes, places, strict=True) for place in chunks]
+    whole, mask = padded(parts, device)
+    waveforms = iter(network.decoder(network.quantiser.decode(whole), mask).cpu().numpy())
+    found = []
+    for row, gain, power, chunks in zip(codes, gains, powers, places, strict=True):
+        before, after = np.concatenate([power[place] for place in chunks]), []
+        for place in chunks:
+            waveform = next(waveforms)[: len(power[place]) * network.config.hop]
+            heard = np.concatenate(list(high_pass([waveform], SAMPLE_RATE))).reshape(-1, network.config.hop)
+            after.append(np.square(heard, dtype=np.float64).mean(axis=1))
+        found.append(Analysed(row, within(gain + missing(before, np.concatenate(after)))))
+    return found
+
+
+def _speech_chunks(powers: np.ndarray) -> list[slice]:
+    """At most `MEASURED` chunks with speech at `NOMINAL` in them, evenly spread; all of a short sound."""
+    chunks = [slice(start, start + CHUNK_FRAMES) for start in range(0, len(powers), CHUNK_FRAMES)]
+    speech = [place for place in chunks if powers[place].mean() > 10 ** ((NOMINAL - MARGIN) / 10)] or chunks
+    step = max(1, len(speech) / MEASURED)
+    return [speech[int(number * step)] for number in range(min(MEASURED, len(speech)))]
 
 
 def _frames(sound: SoundSource, hop: int) -> Iterator[np.ndarray]:

@@ -16,6 +16,7 @@ from ...errors import CorruptStreamError
 NOMINAL = -26.0  # dBFS, as telephony has it; held-out training speech sounds best there, at the fewest bits
 STEP = 0.5  # dB
 LEVELS = (-100.0, 100.0)  # dBFS; what is below, digital silence too, counts as the lowest
+MOST_MISSING = 12.0  # dB; where more is missing, it is not speech that came back
 MARGIN = 15.9  # dB that a frame may lie below the active level and still be active (ITU-T P.56)
 
 
@@ -34,6 +35,25 @@ def active_level(powers: np.ndarray) -> float:
         if mean >= level - 1e-9 or mean < lowest:
             return float(np.clip(mean, lowest, highest))
         level = mean
+
+
+def missing(before: np.ndarray, after: np.ndarray) -> int:
+    """Steps by which a decoded sound is too quiet, from the mean squares of its frames and of the original's, (F,).
+
+    They lie half-way between what the mean power and the level of active speech say, for these part by up to 1 dB where
+    pauses are not those of the original. Sounds that the network cannot code, say of silence alone, stay as they are.
+    """
+    if not (before.any() and after.any()):
+        return 0
+    power = 10 * np.log10(before.mean() / after.mean())
+    speech = active_level(before) - active_level(after)
+    steps = round(float(power + speech) / 2 / STEP)
+    return steps if abs(steps) * STEP <= MOST_MISSING else 0
+
+
+def within(gain: int) -> int:
+    """The nearest gain that some level within `LEVELS` has."""
+    return min(max(gain, gain_of(LEVELS[0])), gain_of(LEVELS[1]))
 
 
 def _without_clicks(powers: np.ndarray) -> np.ndarray:
