@@ -105,6 +105,8 @@ def test_encode_and_decode_take_the_folder_of_a_run(run, tmp_path, monkeypatch, 
     assert np.asarray(Image.open("q.png")).shape == (64, 80, 3)
     data = Path("p.bf").read_bytes()
     assert (np.asarray(bitfloor.decode(data, model=run)) == np.asarray(Image.open("q.png"))).all()
+    Path("l.bf").write_bytes(bitfloor.encode(Image.open("p.png"), codec="lossless"))
+    assert cli.main(["decode", "p.bf", "l.bf", "-o", "both", "--model", str(run)]) == 0  # l.bf needs none
     with pytest.raises(ModelError, match=fingerprint):  # a model that the file does not name
         bitfloor.decode(data, model="mlicv2-small")
     monkeypatch.setenv(weights.FOLDERS_VARIABLE, str(run))

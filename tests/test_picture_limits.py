@@ -238,6 +238,9 @@ def test_what_follows_the_first_picture_never_refuses_it():
         (b"\0\0\0\x18ftypheic" + bytes(16), "broken HEIC picture|pillow-heif"),
         (b"\xff\x0a" + bytes(9), "broken JPEG XL picture"),
         (b"%PDF-1.4", "but PDF"),
+        (b"GIF89a", "broken GIF picture .it is cut"),
+        (b"qoif\0\0", "broken QOI picture .it is cut"),
+        (b"BM" + bytes(12) + b"\x7c\0\0\0", "broken BMP picture"),
         (b"hello", "is no picture that we read"),
     ],
 )

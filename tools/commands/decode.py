@@ -119,7 +119,7 @@ def _decode_file(job: Job, data: bytes, overwrite: bool, model: str | None, max_
 
     from ...codecs.api import codec_of
 
-    codec = codec_of(data, model)
+    codec = codec_of(data, None if info.model is None else model)  # lossless files among others name none
     loaded = time.perf_counter()
     decoded = _decode(codec, data, max_pixels)
     ready = time.perf_counter()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import struct
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -127,6 +128,8 @@ def _read(data: bytes, name: str, max_pixels: int) -> Picture:
         raise UnreadableInputError(f"{name}: {error}") from None
     except MemoryError:
         raise
+    except (struct.error, IndexError):  # a header read beyond the end
+        raise UnreadableInputError(f"{name} is a broken {found} picture (it is cut)") from None
     except Exception as error:  # the decoders raise many kinds on broken files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableInputError(f"{name} is a broken {found} picture ({reason})") from None
