@@ -99,7 +99,7 @@ class ImageTask:
             if time.monotonic() > end:
                 break
         model.train()
-        figures = {"pictures": len(points)} if points else {}
+        figures: dict[str, float] = {"pictures": len(points)} if points else {}
         for number, (bpp, psnr) in enumerate(np.mean(points, 0) if points else ()):
             figures[f"bpp{number}"], figures[f"psnr{number}"] = float(bpp), float(psnr)
         return figures
