@@ -86,3 +86,19 @@ def test_warm_up_ends_within_a_tenth_of_a_short_run() -> None:
     assert budget.learning_rate(5, 0.1) > 0.9
     assert budget.learning_rate(5, 0.01) < 0.15
     assert budget.learning_rate(299, 0.01) > 0.99
+
+
+def test_the_export_after_a_short_training_is_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from bitfloor.tools.commands import train
+    from bitfloor.tools.training import export_image, loop, tasks
+
+    shares: list[float] = []
+    monkeypatch.setattr(tasks, "make_task", lambda *args, **options: Line())
+    monkeypatch.setattr(loop.Trainer, "run", lambda self: None)
+    monkeypatch.setattr(export_image, "export_image", lambda *args: shares.append(args[-1]) or tmp_path)
+    for number, options in enumerate((["--minutes", "3"], ["--minutes", "60"], ["--steps", "5"])):
+        done = CliRunner().invoke(train.command, [str(tmp_path), *options, "-o", str(tmp_path / str(number))])
+        assert done.exit_code == 0, done.output
+    assert shares == [0.1, 1.0, 1.0]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..training.task import Task
 
 COUNT = click.IntRange(1)
+THOROUGH_MINUTES = 30  # of training, after which an export takes all the pictures that it likes
 
 
 @click.command()
@@ -35,9 +36,7 @@ COUNT = click.IntRange(1)
 @click.option("--lr", type=POSITIVE, default=1e-3, show_default=True, help="Peak learning rate.")
 @click.option("--batch", type=COUNT, default=16, show_default=True, help="Crops or clips in a step.")
 @click.option("--crop", type=COUNT, default=128, show_default=True, help="Side of a picture's crop, a multiple of 64.")
-@click.option(
-    "--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule."
-)
+@click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule.")
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
 @click.option("--from", "start", type=MODEL, help="Begin with this model: a name or a path.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder, or of --from.")
@@ -117,7 +116,8 @@ def command(
 
     def write() -> Path:
         if pictures:
-            return export_image(out, codec, folders, name, start if export else None)
+            share = 1.0 if export or minutes is None else min(1.0, minutes / THOROUGH_MINUTES)
+            return export_image(out, codec, folders, name, start if export else None, share)
         return export_secodec(out, preset, name)
 
     if export:

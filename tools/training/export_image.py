@@ -25,15 +25,22 @@ from .model_card import write_model
 from .pictures import find_pictures, is_held_out, load_pictures
 
 CALIBRATED, MEASURED = 32, 8  # pictures for the ranges and moments, and for the cost
+LEAST = 4  # pictures for the ranges and moments, however short the training was
 
 
 def export_image(
-    folder: Path, codec: str, pictures: Sequence[Path], name: str | None = None, model: str | None = None
+    folder: Path,
+    codec: str,
+    pictures: Sequence[Path],
+    name: str | None = None,
+    model: str | None = None,
+    share: float = 1.0,
 ) -> Path:
     """Round the averaged weights of the checkpoint in `folder`, or `model`, and write model and card there.
 
     How to round is learned from the training part of `pictures` (folders), and what it costs is measured on the part
-    held out.
+    held out. `share` (0..1) of the usual number of pictures does after a training of minutes, which an export should
+    not outlast.
 
     Raises:
         ModelError: without a checkpoint or where the network cannot be frozen.
@@ -46,15 +53,20 @@ def export_image(
     kind: Any = registry.load(codec)
     with TemporaryDirectory() as place:
         before: ImageCodec = kind(save_model(Path(place) / "before.safetensors", network))
-        small = eight_bits(network, _some([p for p in paths if not is_held_out(p)] or paths, CALIBRATED))
+        small = eight_bits(
+            network, _some([p for p in paths if not is_held_out(p)] or paths, max(LEAST, int(share * CALIBRATED)))
+        )
         layers = small.single + small.double
         others = f", {small.double} in float64" if small.double else ""
         note(f"{small.single} of {layers} layers of the entropy path run in float32{others}")
         after: ImageCodec = kind(save_model(Path(place) / "after.safetensors", network, small.weights))
         held_out = [p for p in paths if is_held_out(p)]
-        rows = cost(before, after, _some(held_out, MEASURED)) if held_out else []
-    if not rows:
+        measured = min(len(held_out), int(share * MEASURED))
+        rows = cost(before, after, _some(held_out, measured)) if measured else []
+    if not held_out:
         note("none of the pictures is held out, so what 8 bits cost was not measured")
+    elif not rows:
+        note("what 8 bits cost was not measured after so short a training: --export does it")
     for row in rows:
         note("quality {quality:g}: bytes {bytes_percent:+.2f} %, PSNR {psnr_change:+.3f} dB".format(**row))
     card: dict[str, Any] = {
