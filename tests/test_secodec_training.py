@@ -170,7 +170,7 @@ def test_codes_are_those_of_the_codec(task, collection):
     codec = SECodecCodec(save_frozen(collection.parent / "toy.safetensors", task.network, tokens.tokens))
     heard = Sound(levelled(load_waveform(utterance.path)), 16_000)
     # Half-precision weights, the steps of the gain and the high-pass move a code here and there.
-    assert (codec.tokens(heard, rule="nearest") == tokens.held_out[0].numpy()).mean() > 0.9
+    assert (codec.tokens(heard, rule="nearest") == tokens.held_out[0].numpy()).mean() > 0.95
 
 
 def test_codebooks_are_kept_where_that_is_asked(task, collection):
