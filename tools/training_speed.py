@@ -38,7 +38,7 @@ def measure(network: ImageNetwork, batch: int, crop: int, steps: int, dtype: tor
 
 
 def _step(
-    network: nn.Module, optimizer: MatrixOptimizer, x: Tensor, q_index: Tensor, dtype: torch.dtype
+    network: ImageNetwork, optimizer: MatrixOptimizer, x: Tensor, q_index: Tensor, dtype: torch.dtype
 ) -> dict[str, float]:
     optimizer.zero_grad()
     loss, forward = _timed(lambda: _loss(network, x, q_index, dtype))
@@ -47,11 +47,11 @@ def _step(
     return dict(zip(PARTS, (forward, backward, update), strict=True))
 
 
-def _loss(network: nn.Module, x: Tensor, q_index: Tensor, dtype: torch.dtype) -> Tensor:
+def _loss(network: ImageNetwork, x: Tensor, q_index: Tensor, dtype: torch.dtype) -> Tensor:
     with mixed(x.device, dtype):
         out = network(x, q_index)
     bpp, mse = rate_and_distortion(out, x)
-    return (bpp + lagrangian(q_index.float()) * 255**2 * mse).mean()
+    return (bpp + lagrangian(q_index.float(), network.config.lambdas) * 255**2 * mse).mean()
 
 
 def _timed(work: Callable[[], Tensor | None]) -> tuple[Tensor, float]:

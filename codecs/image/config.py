@@ -17,12 +17,14 @@ class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hyper: h_a and h_s.
         slices: coding order, contexts and entropy parameters of the latent.
         embedding: width of the vector that tells the entropy networks the quality.
+        lambdas: weight of the squared error at the lowest and at the highest quality, see `loss.lagrangian`.
     """
 
     transform: TransformConfig
     hyper: HyperConfig
     slices: Slices
     embedding: int = 32
+    lambdas: tuple[float, float] = (0.0007, 0.1)
 
     @property
     def block(self) -> int:

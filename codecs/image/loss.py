@@ -7,12 +7,11 @@ from torch import Tensor
 
 from ...entropy_models.latent.q_index import Q_INDEX_MAX
 
-LAMBDA_LOW, LAMBDA_HIGH = 0.0007, 0.1
 
-
-def lagrangian(q_index: Tensor) -> Tensor:
-    """lambda of the loss bpp + lambda 255^2 MSE at quality indices, any shape."""
-    return LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (q_index / Q_INDEX_MAX)
+def lagrangian(q_index: Tensor, lambdas: tuple[float, float]) -> Tensor:
+    """lambda of the loss bpp + lambda 255^2 MSE at quality indices, any shape; `lambdas` as in `ImageConfig`."""
+    low, high = lambdas
+    return low * (high / low) ** (q_index / Q_INDEX_MAX)
 
 
 def rate_and_distortion(out: dict, x: Tensor) -> tuple[Tensor, Tensor]:

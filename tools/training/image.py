@@ -77,7 +77,7 @@ class ImageTask:
         with mixed(x.device, self.dtype):
             out = model(x, q_index)
         bpp, mse = rate_and_distortion(out, x)
-        weight = lagrangian(q_index.float())
+        weight = lagrangian(q_index.float(), self.network.config.lambdas)
         losses = (bpp + weight * 255**2 * mse) / torch.sqrt(weight / REFERENCE_LAMBDA)
         # A drawing that the network cannot do yet costs a hundred times a photograph and would drown it in the step.
         loss = (losses * (LOUDEST / losses.detach()).clamp_max(1)).mean()
