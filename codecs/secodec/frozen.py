@@ -1,4 +1,4 @@
-"""The shipped speech model: half-precision networks, codebooks, the exact token model, and their fingerprint.
+"""The shipped speech model: networks in 8 bits, codebooks, the exact token model, and their fingerprint.
 
     trained network + token model --freeze--> tensors --save--> one safetensors file --load--> FrozenSECodec
 
@@ -19,14 +19,18 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...entropy_models.exact.grid import ACTIVATION, WEIGHT_BITS
 from ...entropy_models.exact.layers import FreezeError, freeze
+from ...entropy_models.exact.quantise import PRECISION, weight_exponents
 from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.tokens.token_model import TokenModel, TokenModelConfig
 from ...errors import ModelError
 from ..model_file import WithoutValues, below, fill, fingerprint_of, read_model
+from ..small_weights import Rows, nearest, stored, whole
 from .model import SECodecConfig, SECodecNetwork
 
 FORMAT = "bitfloor secodec 1"
+_WEIGHT, _NODES, _EMBEDDING = ".weight", ".nodes", "embedding"  # ends of names
 _placing = threading.Lock()
 
 
@@ -75,9 +79,9 @@ class FrozenSECodec:
             sizes = json.loads(config)
             with WithoutValues():
                 network = SECodecNetwork(SECodecConfig(**sizes["network"]))
-            fill(network, below(tensors, "network"))
+            fill(network, whole(below(tensors, "network")))
             network.eval().requires_grad_(False)
-            tokens = _token_model(sizes["tokens"], network, below(tensors, "tokens"))
+            tokens = _token_model(sizes["tokens"], network, whole(below(tensors, "tokens")))
         except (FreezeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{name} is no speech model: {str(error).splitlines()[0]}") from error
         return cls(name, fingerprint(config, tensors), network, tokens)
@@ -95,13 +99,33 @@ def _token_model(config: dict, network: SECodecNetwork, tensors: Mapping[str, Te
 
 
 def freeze_tensors(network: SECodecNetwork, tokens: TokenModel) -> dict[str, Tensor]:
-    """All that a shipped model holds; half precision, which holds the nodes' labels (below 2,048) exactly."""
-    tensors = {}
+    """All that a shipped model holds: matrices in 8 bits, see `in_eight_bits`, all else in half precision.
+
+    Half precision holds the nodes' labels (below 2,048) exactly.
+    """
+    tensors = stored(in_eight_bits(network, tokens))
     for prefix, module in (("network", network), ("tokens", tokens)):
         for name, value in module.state_dict().items():
             half = value.dtype == torch.float32
-            tensors[f"{prefix}.{name}"] = (value.detach().half() if half else value.detach().clone()).contiguous()
-    return tensors
+            tensors.setdefault(f"{prefix}.{name}", value.detach().half() if half else value.detach().clone())
+    return {name: value.contiguous() for name, value in tensors.items()}
+
+
+def in_eight_bits(network: SECodecNetwork, tokens: TokenModel) -> dict[str, Rows]:
+    """The weights of the networks, the nodes and the token model's matrices by their names in a model file.
+
+    The steps of the token model's rows are powers of two, so that its sums stay exact, and no finer than its grid.
+    """
+    small = {}
+    for name, value in network.state_dict().items():
+        if name.endswith(_NODES) or (name.endswith(_WEIGHT) and value.ndim > 1):
+            small[f"network.{name}"] = nearest(value)
+    for name, value in tokens.state_dict().items():
+        if name.endswith(_WEIGHT) or name == _EMBEDDING:
+            finest = -(ACTIVATION.bits if name == _EMBEDDING else WEIGHT_BITS)
+            steps = torch.exp2(weight_exponents(value, PRECISION).clamp(min=finest))
+            small[f"tokens.{name}"] = nearest(value, steps)
+    return small
 
 
 def save_frozen(path: Path, network: SECodecNetwork, tokens: TokenModel) -> FrozenSECodec:
