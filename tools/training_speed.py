@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import click
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..codecs.image.loss import lagrangian, rate_and_distortion
 from ..codecs.image.model import ImageNetwork
