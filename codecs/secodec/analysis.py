@@ -23,6 +23,7 @@ from ..media.sound.signal import exactly, in_blocks, resampled
 from .chunks import CHUNK_FRAMES, encode_chunks
 from .frozen import FrozenSECodec
 from .level import MARGIN, NOMINAL, active_level, factor, gain_of, missing, within
+from .model import SECodecNetwork
 from .rate_distortion import choose_batch, choose_codes
 from .spectrum import SAMPLE_RATE
 from .token_arrays import NOTHING
@@ -112,8 +113,7 @@ def _as_loud(
     network = frozen.network
     places = [_speech_chunks(one) for one in powers]
     parts = [torch.from_numpy(row[place]) for row, chunks in zip(codes, places, strict=True) for place in chunks]
-    whole, mask = padded(parts, device)
-    waveforms = iter(network.decoder(network.quantiser.decode(whole), mask).cpu().numpy())
+    waveforms = (waveform for some in _batches(parts) for waveform in _decoded(network, some, device))
     found = []
     for row, gain, power, chunks in zip(codes, gains, powers, places, strict=True):
         before, after = np.concatenate([power[place] for place in chunks]), []
@@ -123,6 +123,24 @@ def _as_loud(
             after.append(np.square(heard, dtype=np.float64).mean(axis=1))
         found.append(Analysed(row, within(gain + missing(before, np.concatenate(after)))))
     return found
+
+
+def _batches(parts: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
+    """Codes (F', L) in order, as many at once as take little memory when they are padded; at least one."""
+    some: list[Tensor] = []
+    for part in parts:
+        if some and (len(some) + 1) * max(len(one) for one in (*some, part)) > CHUNK_FRAMES:
+            yield some
+            some = []
+        some.append(part)
+    yield some
+
+
+def _decoded(network: SECodecNetwork, codes: Sequence[Tensor], device: Device) -> np.ndarray:
+    """Waveforms (B, T) of codes (F', L), the shorter ones with something behind their end."""
+    whole, mask = padded(codes, device)
+    waveforms: np.ndarray = network.decoder(network.quantiser.decode(whole), mask).cpu().numpy()
+    return waveforms
 
 
 def _speech_chunks(powers: np.ndarray) -> list[slice]:
