@@ -18,6 +18,7 @@ import click
 from .. import __version__
 from ..errors import BitfloorError
 from .console import DEBUG, RESUME, common_options, error_line, open_missing_streams, setting
+from .threads import wait_passively
 
 # name -> one line of help; the command itself is `command` in the module `commands.NAME`, with "_" for "-".
 # It is imported only when it runs, because most commands need torch and the list of commands does not.
@@ -76,6 +77,7 @@ def cli() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; nothing but `SystemExit` is ever raised."""
     open_missing_streams()
+    wait_passively()
     _catch_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name need not be text that the terminal has

@@ -15,10 +15,11 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
+from ..threads import VARIABLES
+
 J = TypeVar("J")
 R = TypeVar("R")
 _TICK_S = 1.0
-_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
@@ -35,22 +36,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def wished_threads() -> int | None:
-    """Threads that the person asks numeric libraries to use, by the first of their variables that is set."""
-    for name in _VARIABLES:
-        first = os.environ.get(name, "").partition(",")[0].strip()  # "4,2" is for nested loops
-        if first.isdecimal() and int(first) > 0:
-            return int(first)
-    return None
-
-
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
     """Let processes started in this context, with whatever numeric library they load, use `count` threads.
 
     None leaves them what the environment says.
     """
-    before = {} if count is None else {name: os.environ.get(name) for name in _VARIABLES}
+    before = {} if count is None else {name: os.environ.get(name) for name in VARIABLES}
     os.environ.update(dict.fromkeys(before, str(count)))
     try:
         yield

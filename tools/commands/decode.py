@@ -19,6 +19,7 @@ from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
 from ..options import MAX_PIXELS_OPTION, MODEL, STREAM, TARGET
 from ..suffixes import SUFFIX, stem
+from ..threads import threads_option
 
 DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no option says
 
@@ -36,6 +37,7 @@ DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no o
 @click.option("-f", "--force", is_flag=True, help="Overwrite; beside IN only what -o names.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what is decoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@threads_option
 @common_options
 def command(
     *,

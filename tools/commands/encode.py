@@ -24,6 +24,7 @@ from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
 from ..options import CODEC, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
 from ..suffixes import READABLE, SUFFIX, is_media, stem
+from ..threads import threads_option
 
 
 @click.command()
@@ -53,6 +54,7 @@ from ..suffixes import READABLE, SUFFIX, is_media, stem
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what is encoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@threads_option
 @common_options
 def command(
     *,

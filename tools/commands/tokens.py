@@ -18,6 +18,7 @@ from ..jobs import Existing, Job, Sizes, changed, is_due, plan
 from ..options import MODEL, STREAM, TARGET, TEXT
 from ..suffixes import SOUNDS, stem
 from ..tally import Tally
+from ..threads import threads_option
 
 if TYPE_CHECKING:
     from ..tokens.batches import Tokens, Wish
@@ -44,6 +45,7 @@ FORMATS = EACH | ALL
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--skip-existing", "--resume", "skip_existing", is_flag=True, help="Leave out what is done already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@threads_option
 @common_options
 def command(
     *,
