@@ -14,12 +14,15 @@ from torch import Tensor
 from ...entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
-from ...errors import CorruptStreamError, ModelError, UsageError
+from ...errors import CorruptStreamError, ModelError
 from .. import registry
 from ..base import ModelCodec, PictureCodec
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
 from ..media.pictures.picture import MAX_PIXELS, Picture, check_pixels
+from ..media.pictures.psnr import picture_psnr
 from .frozen import FrozenImage
+from .loss import lagrangian
+from .refine import WINDOW, refine_window, steps_of
 from .tiles import TILE, map_tiles, tiles
 
 if TYPE_CHECKING:
@@ -50,20 +53,62 @@ class ImageCodec(ModelCodec, PictureCodec):
     @own_settings()
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
         """See `PictureCodec`."""
-        if effort:
-            raise UsageError(f"{self.name} has no --effort above 0 yet")
+        steps = steps_of(effort)
         q_index = torch.tensor([q_index_of(quality)])
         y = self._analyse(picture, q_index)
+        plain = self._write(picture, y, y, q_index)
+        if not steps:
+            return plain
+        refined = self._write(picture, self._refine(picture, y, q_index, steps), y, q_index)
+        return min(plain, refined, key=lambda data: self._lagrangian(data, picture, q_index))
+
+    def _write(self, picture: Picture, y: Tensor, unrefined: Tensor, q_index: Tensor) -> bytes:
+        """The file with latent y; z is that of the unrefined one."""
         encoder = RangeEncoder()
         symbols: list[NDArray[np.int32]] = []
-        embedding = self.frozen.exact.state(q_index).embedding[:, 0].float()
         for tile in tiles(*y.shape[1:3]):
-            own = tile.of(y)
-            z = self.frozen.network.hyper_analysis(own, embedding)
-            symbols += self.frozen.exact.encode(own, z, q_index, encoder)
+            z = self._hyper_latent(tile.of(unrefined), q_index)
+            symbols += self.frozen.exact.encode(tile.of(y), z, q_index, encoder)
         fields = (picture.width, picture.height, int(q_index))
         header = Header(self._codec_id, self.frozen.fingerprint, fields, picture.to_sections())
         return pack(header, encoder.finish(), latents_check(symbols))
+
+    def _hyper_latent(self, y: Tensor, q_index: Tensor) -> Tensor:
+        """z (1, H / 4, W / 4, Z) of a tile."""
+        z: Tensor = self.frozen.network.hyper_analysis(y, self.frozen.exact.state(q_index).embedding[:, 0].float())
+        return z
+
+    def _refine(self, picture: Picture, y: Tensor, q_index: Tensor, steps: int) -> Tensor:
+        """y after a descent in windows, each with the latest values of its neighbours around it."""
+        network = self.frozen.network
+        stride = network.config.transform.stride
+        unit = math.lcm(network.config.transform.alignment, network.config.hyper.factor)
+        margin = -(-self._margin // unit) * unit
+        padded = self._padded(picture)
+        with torch.inference_mode(False):
+            q_index, refined = q_index.clone(), y.clone()
+            embedding = network.gains.state(q_index).embedding[:, 0]
+            for tile in tiles(*y.shape[1:3]):
+                own, pixels = tile.of(refined), tile.of(padded, stride)
+                z = self._hyper_latent(tile.of(y).clone(), q_index)
+                hyper = network.hyper_synthesis(torch.round(z), embedding)
+                for window in tiles(*own.shape[1:3], side=WINDOW):
+                    outer = window.widened(margin, *own.shape[1:3])
+                    inner = window.inside(outer)
+                    rgb = outer.of(pixels, stride).float() / picture.peak
+                    found = refine_window(
+                        network, rgb, outer.of(own).clone(), outer.of(hyper).clone(), q_index, inner, steps
+                    )
+                    window.of(own).copy_(inner.of(found))
+        return refined
+
+    def _lagrangian(self, data: bytes, picture: Picture, q_index: Tensor) -> float:
+        """bpp + lambda 255^2 MSE of a whole file, decoded."""
+        pixels = picture.width * picture.height
+        decoded = self.decode_picture(data, max_pixels=max(pixels, MAX_PIXELS))
+        mse = 10 ** (-picture_psnr(picture, decoded, exact=True) / 10)
+        weight = lagrangian(q_index.float(), self.frozen.network.config.lambdas)
+        return 8 * len(data) / pixels + float(weight) * 255**2 * mse
 
     @own_settings()
     def decode_picture(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -105,15 +150,19 @@ class ImageCodec(ModelCodec, PictureCodec):
         """y (1, H / 16, W / 16, M) of a picture padded to whole blocks."""
         network = self.frozen.network
         cells, stride = self._cells(picture.height, picture.width), network.config.transform.stride
-        bottom, right = cells[0] * stride - picture.height, cells[1] * stride - picture.width
-        padded = torch.from_numpy(np.pad(picture.rgb, ((0, bottom), (0, right), (0, 0)), mode="edge"))
         scales = network.q_scale.of_analysis(q_index)
 
         def transform(part: Tensor) -> Tensor:
             y: Tensor = network.analysis(part.float() / picture.peak, scales)
             return y
 
-        return map_tiles(transform, padded[None], cells, source=stride, result=1, margin=self._margin)
+        return map_tiles(transform, self._padded(picture), cells, source=stride, result=1, margin=self._margin)
+
+    def _padded(self, picture: Picture) -> Tensor:
+        """(1, H, W, 3), padded to whole blocks."""
+        cells, stride = self._cells(picture.height, picture.width), self.frozen.network.config.transform.stride
+        bottom, right = cells[0] * stride - picture.height, cells[1] * stride - picture.width
+        return torch.from_numpy(np.pad(picture.rgb, ((0, bottom), (0, right), (0, 0)), mode="edge"))[None]
 
     def _synthesise(self, y_hat: Tensor, q_index: Tensor) -> NDArray[np.float32]:
         """Picture (H, W, 3) of a whole latent."""

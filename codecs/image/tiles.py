@@ -44,11 +44,12 @@ class Tile:
         )
 
 
-def tiles(height: int, width: int) -> Iterator[Tile]:
-    """All tiles of a latent, row by row."""
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            yield Tile(top, min(top + TILE, height), left, min(left + TILE, width))
+def tiles(height: int, width: int, *, side: int | None = None) -> Iterator[Tile]:
+    """All tiles of a latent, row by row; of `TILE` cells along each side, or `side`."""
+    side = side or TILE
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            yield Tile(top, min(top + side, height), left, min(left + side, width))
 
 
 def map_tiles(

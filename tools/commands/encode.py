@@ -36,6 +36,7 @@ from ..threads import threads_option
 @click.option("--bpp", type=POSITIVE, help="Bits for a pixel at most, instead of a quality.")
 @click.option("--psnr", type=POSITIVE, help="PSNR in dB at least, instead of a quality.")
 @click.option("--size", type=SIZE, help="Bytes of the file at most, as 30000, 10k, 1.5M; instead of a quality.")
+@click.option("--effort", type=click.IntRange(0, 9), default=0, help="Time for smaller files of pictures, 0 to 9. [0]")
 @click.option("--lossless", is_flag=True, help="Keep every sample of a picture, instead of a quality.")
 @click.option(
     "--fallback",
@@ -64,6 +65,7 @@ def command(
     bpp: float | None,
     psnr: float | None,
     size: int | None,
+    effort: int,
     lossless: bool,
     fallback: str,
     exact: bool,
@@ -96,7 +98,7 @@ def command(
                 model,
                 force=force,
                 options=options,
-                for_pictures={"exact": exact or lossless, "strip": strip, "max_pixels": max_pixels},
+                for_pictures={"effort": effort, "exact": exact or lossless, "strip": strip, "max_pixels": max_pixels},
                 may_fall_back=check_fallback(fallback),
             )
 
@@ -151,8 +153,8 @@ def _encode_file(
     entry = registry.by_name(codec_name)
     if entry.kind == "picture":
         options = options | for_pictures
-    elif for_pictures["exact"] or for_pictures["strip"]:
-        raise UsageError(f"--exact and --strip are for pictures, not for the codec {codec_name}")
+    elif for_pictures["exact"] or for_pictures["strip"] or for_pictures["effort"]:
+        raise UsageError(f"--effort, --exact and --strip are for pictures, not for the codec {codec_name}")
     read = time.perf_counter()
 
     from ...codecs.api import load
