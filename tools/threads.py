@@ -1,6 +1,6 @@
 """How many threads a command computes with, and how they wait; settled before torch is imported.
 
-Threads that wait spin by default: beside one other busy process a picture then took five times the processor time.
+Threads that wait spin by default: beside one other busy process a picture then took four times the processor time.
 """
 
 from __future__ import annotations
@@ -39,9 +39,14 @@ def threads_option(function: Function) -> Function:
         type=click.IntRange(1, 1024),
         expose_value=False,
         is_eager=True,
-        callback=lambda context, parameter, count: count and use_threads(count),
+        callback=_use_wished,
         help="Threads of the networks. [OMP_NUM_THREADS, else every core]",
     )(function)
+
+
+def _use_wished(context: click.Context, parameter: click.Parameter, count: int | None) -> None:
+    if count is not None:
+        use_threads(count)
 
 
 def use_threads(count: int) -> None:
