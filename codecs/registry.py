@@ -45,13 +45,22 @@ LOSSLESS = CodecEntry(
     ("width", "height", "form"),
     has_models=False,
 )
-# An id is for ever. 2 is reserved for s2lic.
+# An id is for ever. The first codec of a kind is the default of that kind.
 CODECS = (
     CodecEntry(
         "mlicv2",
         1,
         "picture",
         "bitfloor.codecs.image.presets.mlicv2:MLICv2Codec",
+        ("width", "height", "quality"),
+        quality_positions=Q_INDEX_MAX,
+        fallback=LOSSLESS.name,
+    ),
+    CodecEntry(
+        "s2lic",
+        2,
+        "picture",
+        "bitfloor.codecs.image.presets.s2lic:S2LICCodec",
         ("width", "height", "quality"),
         quality_positions=Q_INDEX_MAX,
         fallback=LOSSLESS.name,

@@ -64,8 +64,7 @@ class Elsewhere(ContextConfig, msgspec.Struct, frozen=True, tag="elsewhere"):
     def applies(self, place: Place) -> bool:
         return not place.before
 
-    @property
-    def passes(self) -> tuple[int, ...]:
+    def passes_at(self, place: Place) -> tuple[int, ...]:
         return (ANCHOR,)
 
     def build(self, place: Place) -> torch.nn.Module:

@@ -52,14 +52,22 @@ class ImageNetwork(nn.Module):
         self.gains = Gains(latent, hyper.channels, embedding)
         self.q_scale = QScale(config.transform.analysis_features, config.transform.synthesis_features)
 
-    def forward(self, x: Tensor, q_index: Tensor) -> dict[str, Tensor | dict[str, Tensor]]:
+    def analyse(self, x: Tensor, q_index: Tensor) -> Tensor:
+        """y (B, H / 16, W / 16, M) of a picture (B, 3, H, W), before its gain."""
+        y: Tensor = self.analysis(x.permute(0, 2, 3, 1), self.q_scale.of_analysis(q_index))
+        return y.float()
+
+    def forward(
+        self, x: Tensor, q_index: Tensor, y: Tensor | None = None
+    ) -> dict[str, Tensor | dict[str, Tensor]]:
         """CompressAI's protocol, with the quality indices (B,) beside the picture.
 
         In training noise stands for rounding in the likelihoods, and rounding with a straight-through gradient
-        everywhere else. In evaluation everything is rounded.
+        everywhere else. In evaluation everything is rounded. Where the latent `y` is given, nobody looks at the
+        picture.
         """
         state = self.gains.state(q_index)
-        y = self.analysis(x.permute(0, 2, 3, 1), self.q_scale.of_analysis(q_index)).float()
+        y = self.analyse(x, q_index) if y is None else y
         # Autocast reaches into the entropy model, too: of its matrix products only the inputs are rounded, which
         # changes the bits of held-out pictures by 0.2 % at most; likelihoods and gains stay in float32.
         embedding = state.embedding[:, 0]

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import ExactLayer
@@ -49,7 +50,13 @@ class Normed(nn.Module, Tabulated):
     def forward(self, x: Tensor) -> Tensor:
         """What the layer takes to what it gives, normalised; exact once folded."""
         y: Tensor = self.layer(x)
-        return y if self.norm is None else self.norm(y.flatten(0, -2)).view_as(y)
+        if self.norm is None:
+            return y
+        rows = y.flatten(0, -2)
+        if len(rows) == 1 and self.norm.training:  # one row has no deviation: take the running one
+            norm = self.norm
+            return F.batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias).view_as(y)
+        return self.norm(rows).view_as(y)
 
     @torch.no_grad()
     def tabulate(self) -> None:

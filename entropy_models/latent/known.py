@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..exact.grid import snap
+from .checkerboard import ANCHOR, NON_ANCHOR, unpack
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,21 @@ class Known:
     def prior(self) -> Tensor:
         """All slices before this one, (B, H, W, sum of their channels), on the grid of activations."""
         return snap(torch.cat(self.slices, -1))
+
+    def decoded(self, channels: int) -> Tensor:
+        """All that has been decoded: the slices before, then the `channels` of this one, zeros where it is not known.
+
+        (B, H, W, sum of all these channels), on the grid of activations.
+        """
+        own = self.hyper.new_zeros(*self.hyper.shape[:3], channels)
+        if self.anchors is not None:
+            own = unpack(snap(self.anchors), ANCHOR)
+        return torch.cat((self.prior, own), -1) if self.slices else own
+
+    @property
+    def parity(self) -> int:
+        """The cells of this pass."""
+        return ANCHOR if self.anchors is None else NON_ANCHOR
 
     def with_anchors(self, anchors: Tensor) -> Known:
         """The same, once the anchors have been coded."""

@@ -62,15 +62,15 @@ class SliceModel(nn.Module):
         self.contexts = nn.ModuleDict()
         self.names: dict[int, list[str]] = {ANCHOR: [], NON_ANCHOR: []}
         applying = [context for context in config.contexts if context.applies(place)]
-        for context in sorted(applying, key=lambda c: "anchors" in c.needs):
+        for context in sorted(applying, key=lambda c: not c.shared):
             name = tag_of(context)
             self.contexts[name] = context.build(place)
-            for parity in context.passes:
+            for parity in context.passes_at(place):
                 self.names[parity].append(name)
-            if "anchors" not in context.needs and NON_ANCHOR in context.passes:
+            if context.shared and NON_ANCHOR in context.passes_at(place):
                 # what serves both passes, those that need the anchors may read, too
                 place = replace(place, told={**place.told, name: context.width_at(place)})
-        self.shared = [tag_of(context) for context in applying if "anchors" not in context.needs]
+        self.shared = [tag_of(context) for context in applying if context.shared]
         widths = {tag_of(context): context.width_at(place) for context in applying}
         sources = {p: {HYPER: hyper} | {name: widths[name] for name in self.names[p]} for p in (ANCHOR, NON_ANCHOR)}
         self.anchor_head, self.other_head = (
@@ -82,7 +82,7 @@ class SliceModel(nn.Module):
         )
 
     def gather(self, known: Known) -> dict[str, Tensor]:
-        """What the contexts that need no anchors tell of every cell, (B, H, W, width) by name: once for both passes."""
+        """What the contexts that serve both passes tell of every cell, (B, H, W, width) by name."""
         return {name: snap(self.contexts[name](known)) for name in self.shared}
 
     def tell(self, parity: int, known: Known, gathered: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -39,6 +39,7 @@ THOROUGH_MINUTES = 30  # of training, after which an export takes all the pictur
 @click.option("--resume", is_flag=True, help="Go on with the checkpoint in the folder under its old schedule.")
 @click.option("--restart", is_flag=True, help="Go on with its averaged weights under a new schedule.")
 @click.option("--from", "start", type=MODEL, help="Begin with this model: a name or a path.")
+@click.option("--imitate", type=MODEL, help="Pictures: learn the latents of this model in the first 40 % of the run.")
 @click.option("--export", is_flag=True, help="Only write the model of the checkpoint in the folder, or of --from.")
 @click.option("--name", type=TEXT, help="Name of the model that is written [default: CODEC-FINGERPRINT].")
 @click.option("--rule", default="nearest", show_default=True, help="Speech: nearest or structural.")
@@ -69,6 +70,7 @@ def command(
     resume: bool,
     restart: bool,
     start: str | None,
+    imitate: str | None,
     export: bool,
     name: str | None,
     rule: str,
@@ -108,6 +110,8 @@ def command(
     pictures = is_picture_codec(codec)
     if config is not None and not pictures:
         raise UsageError("--config is for codecs of pictures")
+    if imitate is not None and not pictures:
+        raise UsageError("--imitate is for codecs of pictures")
     if start is not None and not (pictures or (codec == "secodec" and not export)):
         raise UsageError("--from takes a model of pictures, or of secodec to begin a training")
     check_codec(codec, preset)
@@ -136,6 +140,7 @@ def command(
             speech=speech,
             drawings=drawings,
             config=config,
+            teacher=imitate,
         ),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed, precision=precision),
         out / STAGES.get(codec, ""),
@@ -158,15 +163,14 @@ def command(
 
 def _begin_with(model: str, codec: str, task: Task) -> None:
     """Give the network of `task` the weights of a model of `codec`."""
-    from ... import weights
     from ...codecs.image.frozen import load_network
     from ...codecs.secodec.codec import SECodecCodec
     from ..training.image import ImageTask
     from ..training.secodec import SECodecTask
-    from ..training.start import start_from
+    from ..training.start import picture_model, start_from
 
     if isinstance(task, ImageTask):
-        note(f"from {model}: {start_from(load_network(weights.find(codec, model)), task.network)}")
+        note(f"from {model}: {start_from(load_network(picture_model(model, codec)), task.network)}")
     elif isinstance(task, SECodecTask):
         task.begin_with(SECodecCodec.load(model).network)
 

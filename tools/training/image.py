@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,11 +24,16 @@ from .precision import mixed
 REFERENCE_LAMBDA = 0.0093
 VALIDATION_Q_INDICES = tuple(round(Q_INDEX_MAX * f) for f in (0.0, 0.25, 0.5, 0.75, 1.0))
 LOUDEST = 4.0  # loss beyond which a crop pulls no harder; photographs lie between 0.3 and 1.5
+IMITATION = 0.4  # share of the run in which a teacher is imitated
 LATE = 0.85  # share of the run after which crops are larger
 
 
 class ImageTask:
-    """loss = (bpp + lambda 255^2 MSE) / sqrt(lambda / 0.0093), lambda drawn log-uniformly for every crop."""
+    """loss = (bpp + lambda 255^2 MSE) / sqrt(lambda / 0.0093), lambda drawn log-uniformly for every crop.
+
+    A network that begins with new transforms may imitate a trained one first: for `IMITATION` of the run its g_a learns
+    the teacher's latents, while contexts and g_s learn from these latents and so do not wait for it.
+    """
 
     def __init__(
         self,
@@ -37,12 +43,14 @@ class ImageTask:
         crop: int = 128,
         late_crop: int = 192,  # rounded down to what the network takes
         drawings: float = 0.0,
+        teacher: ImageNetwork | None = None,
     ) -> None:
         self.network = ImageNetwork(config)
         self.config = to_json(config)
         self.model: nn.Module = self.network
         self.dtype = torch.float32
         self.size = batch
+        self.teacher = None if teacher is None else _as_teacher(teacher, self.network)
         if crop < 1 or crop % config.block:
             raise UsageError(f"a crop of {crop} is no multiple of {config.block} pixels, which this network needs")
         paths = find_pictures(folders)
@@ -67,21 +75,34 @@ class ImageTask:
         return sides
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
-        """Crops (B, 3, S, S) and quality indices (B,)."""
+        """Crops (B, 3, S, S), quality indices (B,), and while a teacher is imitated its latents (B, H, W, M)."""
         crops = self.crops.draw(rng, self.size, self.late_crop if progress > LATE else self.crop)
-        return crops, torch.from_numpy(rng.integers(0, Q_INDEX_MAX + 1, self.size))
+        q_index = torch.from_numpy(rng.integers(0, Q_INDEX_MAX + 1, self.size))
+        if self.teacher is None or progress >= IMITATION:
+            return crops, q_index
+        with torch.no_grad():
+            return crops, q_index, self.teacher.analyse(crops, q_index)
 
     def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Task`."""
-        x, q_index = inputs
+        x, q_index, *latents = inputs
         with mixed(x.device, self.dtype):
-            out = model(x, q_index)
+            out = model(x, q_index, *latents)
         bpp, mse = rate_and_distortion(out, x)
+        if latents:
+            bpp = bpp + self._deviation(x, q_index, latents[0])
         weight = lagrangian(q_index.float(), self.network.config.lambdas)
         losses = (bpp + weight * 255**2 * mse) / torch.sqrt(weight / REFERENCE_LAMBDA)
         # A drawing that the network cannot do yet costs a hundred times a photograph and would drown it in the step.
         loss = (losses * (LOUDEST / losses.detach()).clamp_max(1)).mean()
         return loss, {"loss": losses.detach().mean(), "bpp": bpp.detach().mean(), "mse": mse.detach().mean()}
+
+    def _deviation(self, x: Tensor, q_index: Tensor, latents: Tensor) -> Tensor:
+        """What is wrong with the latents of g_a (B,), as bits per pixel that so much noise beside rounding costs."""
+        with mixed(x.device, self.dtype):
+            y = self.network.analyse(x, q_index)
+        errors = (y - latents) * self.network.gains.state(q_index).gain[:, 0].detach()
+        return 0.5 * torch.log2(1 + 12 * errors**2).flatten(1).sum(1) / (x.shape[-2] * x.shape[-1])
 
     @torch.no_grad()
     def validate(self, model: nn.Module, seconds: float) -> dict[str, float]:
@@ -111,6 +132,16 @@ class ImageTask:
         out["x_hat"] = out["x_hat"].clamp(0, 1)
         bpp, mse = rate_and_distortion(out, x)
         return bpp.item(), 10 * float(np.log10(1 / max(mse.item(), 1e-10)))
+
+
+def _as_teacher(teacher: ImageNetwork, network: ImageNetwork) -> ImageNetwork:
+    """The teacher, frozen. Raises UsageError where its latents are not of the network's shape."""
+    theirs, own = (n.config.slices.latent for n in (teacher, network))
+    if theirs != own or teacher.config.transform.stride != network.config.transform.stride:
+        raise UsageError(f"cannot imitate a network whose latents have {theirs} channels with one of {own}")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("a network is imitated in one process only: leave out torchrun, or --imitate")
+    return teacher.eval().requires_grad_(False)
 
 
 def _centre(picture: np.ndarray, block: int) -> Tensor:

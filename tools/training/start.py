@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from ... import weights
+from ...codecs import registry
 from ...entropy_models.latent.reads import Reads
 from ...errors import ModelError
 
@@ -48,6 +51,21 @@ def start_from(trained: nn.Module, network: nn.Module) -> Start:
                     for parameter in part.parameters():
                         nn.init.zeros_(parameter)
     return Start(_modules(new), _modules([name for name in source if name not in target]))
+
+
+def picture_model(model: str, codec: str) -> Path:
+    """The file of a picture model: one of `codec` if there is such, else one of another codec of pictures.
+
+    Raises:
+        ModelError: where no codec of pictures has it.
+    """
+    others = [entry.name for entry in registry.CODECS if entry.kind == "picture" and entry.has_models]
+    for name in sorted(others, key=lambda other: other != codec):
+        try:
+            return weights.find(name, model)
+        except ModelError:
+            continue
+    return weights.find(codec, model)
 
 
 def _modules(names: list[str]) -> tuple[str, ...]:

@@ -49,10 +49,12 @@ def make_task(
     speech: SpeechOptions | None = None,
     drawings: float = 0.0,
     config: Path | None = None,
+    teacher: str | None = None,
 ) -> Task:
     """The training task of a codec on the data in `places`.
 
-    `crop` and `drawings` (a share of the crops) are for pictures, `speech` for speech.
+    `crop`, `drawings` (a share of the crops) and `teacher` (a model to imitate first) are for pictures, `speech` for
+    speech.
 
     A picture network is the one of the checkpoint in `folder`, else that in the file `config`, else a preset.
     The adversarial stage and the token model of the speech codec are trained after the codec, on the network of the
@@ -64,10 +66,13 @@ def make_task(
         UnreadableInputError: when there is nothing to train on.
     """
     if is_picture_codec(codec):
+        from ...codecs.image.frozen import load_network
         from .image import ImageTask
+        from .start import picture_model
 
         network = image_config(codec, preset, config, folder)
-        return ImageTask(network, places, batch, crop, crop * 3 // 2, drawings)
+        known = None if teacher is None else load_network(picture_model(teacher, codec))
+        return ImageTask(network, places, batch, crop, crop * 3 // 2, drawings, known)
     speech = speech or SpeechOptions()
     if codec == "secodec":
         from ...codecs.secodec.model import PRESETS as SECODEC_PRESETS
@@ -79,11 +84,11 @@ def make_task(
         return SECodecTask(sizes, places, batch=batch, plan=plan, rule=rule, keep_codebooks=keep)
     if codec in ("secodec-adversarial", "secodec-tokens"):
         from .adversarial import AdversarialTask
-        from .export_secodec import load_network
+        from .export_secodec import load_network as trained
         from .tokens import TokenTask
 
         task = TokenTask if codec == "secodec-tokens" else AdversarialTask
-        return task(load_network(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
+        return task(trained(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
     raise _unknown(codec)
 
 

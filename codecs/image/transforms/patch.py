@@ -23,8 +23,8 @@ CELL_SAMPLES = 3 * CELL * CELL
 GATED_LIMIT = 8.0  # photographs hardly reach it; a product in every block would let one-pixel checks overflow
 
 
-class Patch(TransformConfig, msgspec.Struct, frozen=True, tag="patch", forbid_unknown_fields=True):
-    """Token mixing blocks at 1/8 and 1/16 of the resolution.
+class PatchConfig(TransformConfig):
+    """What transforms over patches share; a member gives their blocks.
 
     Attributes:
         widths: features at 1/8 and at 1/16.
@@ -34,15 +34,14 @@ class Patch(TransformConfig, msgspec.Struct, frozen=True, tag="patch", forbid_un
             a pixel in both directions together.
     """
 
-    widths: tuple[int, int] = (256, 368)
-    analysis_depths: tuple[int, int] = (3, 2)
-    synthesis_depths: tuple[int, int] = (4, 2)
-    linear_path: bool = True
+    widths: tuple[int, int]
+    analysis_depths: tuple[int, int]
+    synthesis_depths: tuple[int, int]
+    linear_path: bool
 
-    @property
-    def reach(self) -> int:
-        """A block at 1/8 reaches half a cell, one at 1/16 a whole one."""
-        return max(math.ceil(fine / 2 + coarse) for fine, coarse in (self.analysis_depths, self.synthesis_depths))
+    def blocks(self, level: int, depth: int) -> nn.Module:
+        """`depth` blocks over (B, H, W, C) at 1/8 (level 0) or 1/16 (level 1) of the resolution."""
+        raise NotImplementedError
 
     @property
     def analysis_features(self) -> int:
@@ -57,6 +56,24 @@ class Patch(TransformConfig, msgspec.Struct, frozen=True, tag="patch", forbid_un
     def build(self, latent: int) -> tuple[Transform, Transform]:
         """See `TransformConfig`."""
         return Analysis(self, latent), Synthesis(self, latent)
+
+
+class Patch(PatchConfig, msgspec.Struct, frozen=True, tag="patch", forbid_unknown_fields=True):
+    """Token mixing blocks at 1/8 and 1/16 of the resolution."""
+
+    widths: tuple[int, int] = (256, 368)
+    analysis_depths: tuple[int, int] = (3, 2)
+    synthesis_depths: tuple[int, int] = (4, 2)
+    linear_path: bool = True
+
+    @property
+    def reach(self) -> int:
+        """A block at 1/8 reaches half a cell, one at 1/16 a whole one."""
+        return max(math.ceil(fine / 2 + coarse) for fine, coarse in (self.analysis_depths, self.synthesis_depths))
+
+    def blocks(self, level: int, depth: int) -> nn.Module:
+        """See `PatchConfig`."""
+        return nn.Sequential(*(TokenMixing(self.widths[level]) for _ in range(depth)))
 
 
 class TokenMixing(nn.Module):
@@ -83,17 +100,17 @@ class TokenMixing(nn.Module):
 
 
 class Analysis(Transform):
-    """g_a of `Patch`."""
+    """g_a."""
 
-    def __init__(self, config: Patch, latent: int) -> None:
+    def __init__(self, config: PatchConfig, latent: int) -> None:
         super().__init__()
         widths, depths = config.widths, config.analysis_depths
         self.linear = nn.Linear(CELL_SAMPLES, latent, bias=False) if config.linear_path else None
         self.widths = widths
         self.patch = nn.Linear(PATCH_CHANNELS, widths[0])
-        self.fine = nn.Sequential(*(TokenMixing(widths[0]) for _ in range(depths[0])))
+        self.fine = config.blocks(0, depths[0])
         self.merge = nn.Linear(4 * widths[0], widths[1])
-        self.coarse = nn.Sequential(*(TokenMixing(widths[1]) for _ in range(depths[1])))
+        self.coarse = config.blocks(1, depths[1])
         self.latent = nn.Linear(widths[1], latent)
 
     def forward(self, x: Tensor, scales: Tensor) -> Tensor:
@@ -107,17 +124,17 @@ class Analysis(Transform):
 
 
 class Synthesis(Transform):
-    """g_s of `Patch`, the mirror of `Analysis`."""
+    """g_s, the mirror of `Analysis`."""
 
-    def __init__(self, config: Patch, latent: int) -> None:
+    def __init__(self, config: PatchConfig, latent: int) -> None:
         super().__init__()
         widths, depths = config.widths, config.synthesis_depths
         self.linear = nn.Linear(latent, CELL_SAMPLES, bias=False) if config.linear_path else None
         self.widths = widths
         self.latent = nn.Linear(latent, widths[1])
-        self.coarse = nn.Sequential(*(TokenMixing(widths[1]) for _ in range(depths[1])))
+        self.coarse = config.blocks(1, depths[1])
         self.split = nn.Linear(widths[1], 4 * widths[0])
-        self.fine = nn.Sequential(*(TokenMixing(widths[0]) for _ in range(depths[0])))
+        self.fine = config.blocks(0, depths[0])
         self.patch = nn.Linear(widths[0], PATCH_CHANNELS)
 
     def forward(self, y: Tensor, scales: Tensor) -> Tensor:

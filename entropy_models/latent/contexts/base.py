@@ -21,11 +21,16 @@ class ContextConfig(Part):
     once for both passes and gives a whole grid (B, H, W, width); one that needs them runs in the pass of the other
     cells and gives these, packed (B, H/2, 2, W/2, width). What it gives is snapped to the grid of
     activations by the one who asks.
+
+    Attributes:
+        each_pass: whether it is asked in both passes, and in the second one sees the anchors beside what it needs.
+            It gives the cells of the pass, packed.
     """
 
     package: ClassVar[str] = __package__
     entry_points: ClassVar[str] = "bitfloor.contexts"
     needs: ClassVar[frozenset[Need]] = frozenset()
+    each_pass: ClassVar[bool] = False
 
     def width_at(self, place: Place) -> int:
         """Channels of what it tells in this slice."""
@@ -40,6 +45,10 @@ class ContextConfig(Part):
         return "slices" not in self.needs or bool(place.before)
 
     @property
-    def passes(self) -> tuple[int, ...]:
-        """The passes whose entropy parameters read it."""
+    def shared(self) -> bool:
+        """Whether it is computed once for both passes."""
+        return "anchors" not in self.needs and not self.each_pass
+
+    def passes_at(self, place: Place) -> tuple[int, ...]:
+        """The passes of this slice whose entropy parameters read it."""
         return (NON_ANCHOR,) if "anchors" in self.needs else (ANCHOR, NON_ANCHOR)

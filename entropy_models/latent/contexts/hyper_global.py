@@ -37,8 +37,7 @@ class HyperGlobal(ContextConfig, msgspec.Struct, frozen=True, tag="hyper_global"
     heads: int = 2
     ratio: int = 2
 
-    @property
-    def passes(self) -> tuple[int, ...]:
+    def passes_at(self, place: Place) -> tuple[int, ...]:
         """The anchors' pass only."""
         return (ANCHOR,)
 
