@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
-from tiny_model import CONFIG, TINIEST, smooth_picture, tiny_codec, tiny_network
+from tiny_model import CONFIG, S2LIC, TINIEST, smooth_picture, tiny_codec, tiny_network
 
 from bitfloor.codecs.container import Header, pack, unpack
 from bitfloor.codecs.image import codec as codec_module
@@ -29,9 +29,9 @@ from bitfloor.entropy_models.parts import to_json
 from bitfloor.errors import CorruptStreamError, ModelError
 
 
-@pytest.fixture(scope="module")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> ImageCodec:
-    return tiny_codec(tmp_path_factory.mktemp("model"))
+@pytest.fixture(scope="module", params=[CONFIG, S2LIC], ids=["mlicv2", "s2lic"])
+def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImageCodec:
+    return tiny_codec(tmp_path_factory.mktemp("model"), config=request.param)
 
 
 class CountingEncoder(RangeEncoder):
@@ -121,7 +121,7 @@ def test_shuffle_inverts_unshuffle_and_matches_torch() -> None:
 
 def test_freezing_the_tiny_network_costs_little(codec: ImageCodec) -> None:
     """Exact means against the float network's, on the same symbols of z."""
-    network = tiny_network().half().float().eval()
+    network = tiny_network(config=codec.frozen.network.config).half().float().eval()
     position = torch.tensor([224])
     z_hat = np.random.default_rng(0).integers(-3, 4, (1, 2, 2, CONFIG.hyper.channels)).astype(np.int32)
     state, exact = network.gains.state(position), codec.frozen.exact.state(position)
@@ -133,7 +133,7 @@ def test_freezing_the_tiny_network_costs_little(codec: ImageCodec) -> None:
 
 
 def test_another_model_is_a_clear_error(codec: ImageCodec, tmp_path: Path) -> None:
-    other = tiny_codec(tmp_path, seed=1)
+    other = tiny_codec(tmp_path, 1, codec.frozen.network.config)
     assert other.frozen.fingerprint != codec.frozen.fingerprint
     with pytest.raises(ModelError, match="needs model"):
         other.decode(codec.encode(smooth_picture(64, 64), quality=20))
@@ -146,7 +146,7 @@ def test_another_model_is_a_clear_error(codec: ImageCodec, tmp_path: Path) -> No
 def test_headers_that_cannot_be_are_refused_before_anything_is_allocated(
     codec: ImageCodec, fields: tuple[int, ...]
 ) -> None:
-    data = pack(Header(1, codec.frozen.fingerprint, fields), b"\x55" * 9, b"abc")
+    data = pack(Header(codec._codec_id, codec.frozen.fingerprint, fields), b"\x55" * 9, b"abc")
     with pytest.raises(CorruptStreamError, match="header"):
         codec.decode(data)
 

@@ -53,6 +53,28 @@ def test_every_part_of_mlic_plus_plus_has_the_size_of_the_authors() -> None:
     assert softmax == found  # attention over pairs of cells has the same weights
 
 
+def test_the_parts_of_s2lic() -> None:
+    """Hyperprior and residual prediction are those of MLIC++; blocks and ACGC are counted by hand."""
+    theirs, found = count("mlic++-base"), count("s2lic-base")
+    for part in ("hyper_analysis", "hyper_synthesis", "residual prediction"):
+        assert found[part] == theirs[part]
+    block = 12 * 192**2 + 12 * 192  # q, k, v, out and an MLP four times as wide; biases without that of k, two norms
+    blocks = sum(
+        depth * (block + 3 * 512 + 512 * heads + heads)  # the MLP of the position bias, temperatures
+        for depth, heads in ((1, 4), (2, 8), (3, 16))
+    )
+
+    def dense(inputs: int, outputs: int) -> int:
+        widths = (32, 32, 32, 32, outputs)
+        return sum(9 * (inputs + 32 * number) * width + width for number, width in enumerate(widths))
+
+    enhance = dense(3, 64) + 2 * (64 * 64 + 64) + 9 * 64 * 64 + 64 + dense(64, 3)
+    down = 25 * 3 * 192 + 192 + 2 * (9 * 192 * 192 + 192) + 9 * 192 * 320 + 320
+    assert found["analysis"] == blocks + enhance + down
+    small = cost_of(all_presets()["s2lic-small"])
+    assert small.parameters <= 10e6 and small.macs_per_pixel <= 100e3
+
+
 def test_costs_are_those_of_the_papers() -> None:
     """MLIC++ takes 1,153 kMAC a pixel; the shipped network stays below 100."""
     cost = cost_of(all_presets()["mlic++-base"])

@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bitfloor.codecs.image.codec import ImageCodec
 from bitfloor.codecs.image.config import ImageConfig
 from bitfloor.codecs.image.frozen import save_model
 from bitfloor.codecs.image.model import ImageNetwork
 from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
+from bitfloor.codecs.image.presets.s2lic import S2LICCodec
+from bitfloor.codecs.image.transforms.enhance import Enhance
 from bitfloor.codecs.image.transforms.patch import Patch
+from bitfloor.codecs.image.transforms.swin_patch import SwinPatch
+from bitfloor.entropy_models.latent.contexts.adaptive_channel import AdaptiveChannel
 from bitfloor.entropy_models.latent.contexts.channel import Channel
+from bitfloor.entropy_models.latent.contexts.deformable_inter import DeformableInter
 from bitfloor.entropy_models.latent.contexts.inter import InterGlobal
 from bitfloor.entropy_models.latent.contexts.intra import IntraGlobal
 from bitfloor.entropy_models.latent.contexts.local import Local
@@ -25,6 +31,15 @@ CONFIG = ImageConfig(
     Patch(widths=(16, 24), analysis_depths=(1, 1), synthesis_depths=(1, 1), linear_path=False),
     DepthwiseHyper(channels=8, width=16),
     Slices((4, 4, 8), (Channel(), InterGlobal(), Local(), IntraGlobal())),
+    embedding=4,
+)
+S2LIC = ImageConfig(
+    SwinPatch((16, 24), (2, 1), (2, 2), heads=(2, 4), enhance=Enhance(width=8, growth=4, patch=4)),
+    CONFIG.hyper,
+    Slices(
+        CONFIG.slices.channels,
+        (AdaptiveChannel(inner=16, width=12, first=True), DeformableInter(inner=16, width=6, head=8, first=True)),
+    ),
     embedding=4,
 )
 # Some kilobytes, for a model that lies beside the files it decodes.
@@ -51,14 +66,16 @@ def tiny_network(seed: int = 0, config: ImageConfig = CONFIG) -> ImageNetwork:
     for name, parameter in network.named_parameters():
         if "residual_second" in name or name.startswith("q_scale."):
             torch.nn.init.normal_(parameter, std=0.3)
+        elif name.endswith("enhance.leave.layers.4.weight"):  # it begins as the identity
+            torch.nn.init.normal_(parameter, std=0.03)
     network.analysis.latent.weight.data *= 8
     return network
 
 
-def tiny_codec(folder: Path, seed: int = 0) -> MLICv2Codec:
+def tiny_codec(folder: Path, seed: int = 0, config: ImageConfig = CONFIG) -> ImageCodec:
     path = folder / f"tiny-{seed}.safetensors"
-    save_model(path, tiny_network(seed))
-    return MLICv2Codec.from_path(path)
+    save_model(path, tiny_network(seed, config))
+    return (S2LICCodec if config == S2LIC else MLICv2Codec).from_path(path)
 
 
 def small_model(path: Path, config: ImageConfig = CONFIG, seed: int = 0) -> EightBits:
