@@ -1,4 +1,4 @@
-"""S2LIC's adaptive channel-wise context: the first half of its ACGC (adaptive channel-wise and global-inter) context."""
+"""S2LIC's adaptive channel-wise context: the first half of its ACGC (adaptive channel-wise, global-inter context)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ..known import Known, Place
 from .both_passes import BothPassesConfig
 
 
-class AdaptiveChannel(BothPassesConfig, msgspec.Struct, frozen=True, tag="adaptive_channel", forbid_unknown_fields=True):
+class AdaptiveChannel(
+    BothPassesConfig, msgspec.Struct, frozen=True, tag="adaptive_channel", forbid_unknown_fields=True
+):
     """Two convolutions and a depthwise one that gate each other (S2LIC, arXiv 2403.14471, section 3.3).
 
         decoded ─┬─ conv3x3, GELU, conv3x3, GELU ─┐

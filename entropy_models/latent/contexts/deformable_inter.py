@@ -17,7 +17,9 @@ from ..known import Known, Place
 from .both_passes import BothPassesConfig
 
 
-class DeformableInter(BothPassesConfig, msgspec.Struct, frozen=True, tag="deformable_inter", forbid_unknown_fields=True):
+class DeformableInter(
+    BothPassesConfig, msgspec.Struct, frozen=True, tag="deformable_inter", forbid_unknown_fields=True
+):
     """Every cell attends to what was decoded at a few places that the picture itself chooses.
 
         decoded ─┬─ q ─┬──────────────────────── attention ─┐
@@ -71,7 +73,7 @@ class DeformableInterContext(nn.Module):
         query = self.query(decoded, on_grid=True)
         sampled = sample(decoded, self.places(query)).flatten(1, 2)
         key, value = self.key(sampled, on_grid=True), self.value(sampled, on_grid=True)
-        read = softmax_attention(*(self._heads(x) for x in (query.flatten(1, 2), key, value)))
+        read = softmax_attention(self._heads(query.flatten(1, 2)), self._heads(key), self._heads(value))
         wide = read.transpose(1, 2).flatten(2).view_as(query)
         told: Tensor = self.fuse(self.exchange(wide, self.near(decoded)), on_grid=True)
         return pack(told, known.parity)
@@ -81,7 +83,7 @@ class DeformableInterContext(nn.Module):
         middle = self.stride // 2
         around = self.around(query)[:, middle :: self.stride, middle :: self.stride]
         offsets = tanh(self.offset(gelu(self.norm(around)), on_grid=True)) * self.reach
-        squares = cells(*offsets.shape[1:3], offsets)
+        squares = cells(offsets.shape[1], offsets.shape[2], offsets)
         return squares * self.stride + (self.stride - 1) / 2 + offsets
 
     def _heads(self, tokens: Tensor) -> Tensor:
