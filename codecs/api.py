@@ -22,6 +22,7 @@ from .sources import contents
 
 if TYPE_CHECKING:
     from .image.presets.mlicv2 import MLICv2Codec
+    from .image.presets.s2lic import S2LICCodec
     from .lossless import LosslessCodec
     from .mecb import MECBCodec
     from .secodec.codec import SECodecCodec
@@ -32,6 +33,8 @@ Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 @overload
 def load(name: Literal["mlicv2"] = "mlicv2", model: Model | None = None) -> MLICv2Codec: ...
+@overload
+def load(name: Literal["s2lic"], model: Model | None = None) -> S2LICCodec: ...
 @overload
 def load(name: Literal["secodec"], model: Model | None = None) -> SECodecCodec: ...
 @overload

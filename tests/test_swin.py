@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from tiny_model import S2LIC, smooth_picture, tiny_codec
 from torch import Tensor, nn
 
 from bitfloor.codecs.image.tiles import map_tiles
@@ -17,6 +21,7 @@ from bitfloor.codecs.image.transforms.enhance import Enhance, Enhancement
 from bitfloor.codecs.image.transforms.swin import Swin
 from bitfloor.codecs.image.transforms.swin_blocks import ResidualSwin, SwinBlock, WindowAttention, reach
 from bitfloor.codecs.image.transforms.swin_patch import SwinPatch
+from bitfloor.tools.exactness import SETTINGS, disagreements, matrix
 
 try:  # a build of torchvision for another torch raises RuntimeError
     from torchvision.models import swin_transformer as swin
@@ -167,3 +172,16 @@ def test_enhancement_begins_as_the_identity_and_learns() -> None:
     assert torch.equal(module(x), x)
     module(x).square().sum().backward()
     assert module.leave.layers[-1].weight.grad.abs().max() > 0
+
+
+def test_a_network_with_swin_blocks_gives_every_setting_the_same_latents(tmp_path: Path) -> None:
+    """Three settings of the exactness matrix; the shipped network has a test of its own."""
+    Image.fromarray(smooth_picture(64, 96)).save(tmp_path / "p.png")
+    codec = tiny_codec(tmp_path, config=S2LIC)
+    card = {"codec": "s2lic", "fingerprint": codec.fingerprint.hex(), "parameters": 1}
+    (tmp_path / f"{codec.frozen.name}.json").write_text(json.dumps(card))
+    chosen = [s for s in SETTINGS if s.name in ("2 threads", "aten default", "column-major weights")]
+    assert len(chosen) == 3
+    model = str(tmp_path / f"{codec.frozen.name}.safetensors")
+    hashes = matrix([tmp_path / "p.png"], 50, chosen, tmp_path, model, "s2lic")
+    assert not disagreements(hashes) and len(next(iter(hashes.values()))) == 3

@@ -18,15 +18,15 @@ from ..codecs.sources import codec_for, read_source
 from ..entropy_models.exact.layers import ExactLayer
 
 
-def encode(transposed: bool, model: str, quality: str, stem: str, *sources: str) -> dict[str, str]:
-    """Write one file for each picture or sound; returns their paths."""
+def encode(transposed: bool, codec: str, model: str, quality: str, stem: str, *sources: str) -> dict[str, str]:
+    """Write one file for each picture or sound; returns their paths. Without `codec` their kind names it."""
     made = {}
     for number, path in enumerate(sources):
         out = Path(f"{stem}-{number}.bf")
         data = Path(path).read_bytes()
-        name = codec_for(data, path)
-        codec = codec_called(name, transposed, model)
-        out.write_bytes(codec.encode(read_source(data, name, path), quality=float(quality)))
+        name = codec or codec_for(data, path)
+        chosen = codec_called(name, transposed, model)
+        out.write_bytes(chosen.encode(read_source(data, name, path), quality=float(quality)))
         made[str(out)] = ""
     return made
 
