@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import bitfloor
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -62,3 +64,18 @@ def test_the_sdist_holds_all_that_is_under_version_control(tmp_path):
         names = {name.partition("/")[2] for name in sdist.getnames()}
     assert {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()} - names == set()
     assert not [name for name in names if "__pycache__" in name]
+
+
+def test_one_version_everywhere():
+    citation = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.M).group(1)
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M).group(1)
+    assert citation == newest == bitfloor.__version__
+
+
+def test_every_licence_of_the_package_is_named():
+    """What CREDITS.md says of the bundled media stands in the licence expression, and travels with the package."""
+    table = project()["project"]
+    credits = (ROOT / "weights" / "CREDITS.md").read_text(encoding="utf-8")
+    media = {name.replace(" ", "-") for name in re.findall(r"\[(CC[\w -]*[\d.]+)\]", credits)}
+    assert media and set(table["license"].split(" AND ")) == {"MIT"} | media
+    assert {"LICENSE", "weights/CREDITS.md"} <= set(table["license-files"])

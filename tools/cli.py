@@ -26,6 +26,7 @@ COMMANDS = {
     "encode": "Compress pictures and speech.",
     "decode": "Bring compressed files back.",
     "info": "Say what is in a compressed file.",
+    "view": "Show a compressed picture in the browser, beside another.",
     "bench": "Measure rate and distortion of any codecs.",
     "models": "List the models that are here.",
     "demo": "Encode and decode a photograph, and say what came of it.",

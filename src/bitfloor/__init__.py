@@ -24,7 +24,7 @@ from .process import IMPORTED_IN as IMPORTED_IN
 if TYPE_CHECKING:
     from .codecs.api import decode, encode, info, load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BitfloorError",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -115,13 +117,31 @@ def page_data(report: Report) -> dict[str, Any]:
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page."""
+    write_text(path, page("page.html", page_data(report), "base.js", "plot.js", "viewer.js", "page.js"))
+
+
+def page(template: str, data: Mapping[str, Any], *scripts: str) -> str:
+    """An HTML page with its data, its pictures and the scripts inside; data["title"] is its title."""
     folder = files(__package__) / "report"
-    parts = {
-        name: (folder / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "plot.js", "page.js")
-    }
-    data = page_data(report)
+
+    def text(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
     # "<" never stands in the data as such, so that no text of it can end the script element
     inline = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = parts["page.html"].replace("{{title}}", str(data["title"])).replace("{{style}}", parts["style.css"])
-    page = page.replace("{{script}}", parts["plot.js"] + parts["page.js"]).replace("{{data}}", inline)
-    write_text(path, page)
+    parts = {
+        "title": escape(str(data["title"])),
+        "style": text("style.css"),
+        "viewer": text("viewer.html"),
+        "script": "".join(text(name) for name in scripts),
+        "data": inline,
+    }
+    found = text(template)
+    for name, value in parts.items():
+        found = found.replace(f"{{{{{name}}}}}", value)
+    return found
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """`data` as a data: address."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from .codecs import BenchCodec
+from .html import data_uri
 from .measure import Job, Outcome, Record, failure, lossless, read_picture
 from .run import Plan, Runner
 from .sources import Source
@@ -181,8 +181,3 @@ def _item(task: Task, outcome: Outcome, native: bool) -> dict[str, Any] | None:
     uri = data_uri(outcome.data, NATIVE[task.codec.suffix]) if native else data_uri(outcome.decoded, "image/webp")
     kept = {"quality": task.best, "rate": record["rate"], "bytes": record["bytes"], "uri": uri}
     return {"codec": task.codec.label, **kept, "psnr": metrics.get("psnr"), "ms_ssim": metrics.get("ms_ssim")}
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """`data` as a data: address."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

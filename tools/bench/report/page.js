@@ -1,7 +1,4 @@
-// The page: everything is made from the JSON in #data, nothing is fetched.
-const data = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
-const fixed = (value, digits) => (value === null || value === undefined ? "–" : typeof value === "string" ? value : value.toFixed(digits));
+// The report: everything is made from the JSON in #data.
 const seconds = (v) => (v === null || v === undefined ? "–" : v < 0.1 ? `${(v * 1000).toFixed(1)} ms` : `${v.toFixed(2)} s`);
 const signed = (value, digits, unit = "") => (value > 0 ? "+" : "") + value.toFixed(digits) + unit;
 const colour = (i) => `var(--c${i % 9})`;
@@ -19,11 +16,6 @@ function fill(table, head, rows, classes = []) {
   rows.forEach((row, i) => { line(row, "td", body).className = classes[i] || ""; });
 }
 
-function choose(select, values, picked, changed) {
-  select.replaceChildren(...values.map(([value, text]) => new Option(text, value, false, value === picked)));
-  select.onchange = () => changed(select.value);
-}
-
 function tabs(parent, entries, picked, changed) {
   const buttons = entries.map(([value, text]) => {
     const button = document.createElement("button");
@@ -34,12 +26,6 @@ function tabs(parent, entries, picked, changed) {
   });
   parent.replaceChildren(...buttons);
 }
-
-// --- theme
-const dark = () => (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-const nameTheme = () => { $("theme").textContent = dark() ? "Light" : "Dark"; };
-$("theme").onclick = () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; nameTheme(); };
-nameTheme();
 
 // --- head
 $("title").textContent = data.title;
@@ -117,37 +103,8 @@ choose($("anchor"), data.anchors.map((name) => [name, name]), anchor, (value) =>
 redraw();
 
 // --- viewer
-if (data.viewer.length) {
-  $("viewer-section").hidden = false;
-  const at = { picture: 0, target: 0, left: "original", right: data.viewer[0].targets[0].items[0].codec };
-  if (data.viewer[0].targets[0].items.length > 1) { at.left = data.viewer[0].targets[0].items[0].codec; at.right = data.viewer[0].targets[0].items[1].codec; }
-  const side = (name) => {
-    const entry = data.viewer[at.picture], item = entry.targets[at.target].items.find((i) => i.codec === at[name]);
-    $(`v-${name}-img`).src = item ? item.uri : entry.original;
-    $(`v-${name}-text`).textContent = item ? `${item.codec}: ${item.rate.toFixed(3)} bpp, ${item.bytes} bytes, ${fixed(item.psnr, 2)} dB${item.ms_ssim ? `, MS-SSIM ${item.ms_ssim.toFixed(4)}` : ""}` : "original";
-  };
-  const lay = () => {
-    const entry = data.viewer[at.picture], items = entry.targets[at.target].items;
-    const names = [["original", "original"], ...items.map((i) => [i.codec, i.codec])];
-    for (const name of ["left", "right"]) {
-      if (!names.some(([n]) => n === at[name])) at[name] = "original";
-      choose($(`v-${name}`), names, at[name], (value) => { at[name] = value; side(name); });
-      side(name);
-    }
-    $("v").style.width = `${entry.width * Number($("v-zoom").value)}px`;
-    $("v-captions").style.maxWidth = $("v").style.width;
-    $("v").style.aspectRatio = `${entry.width} / ${entry.height}`;
-  };
-  choose($("v-picture"), data.viewer.map((v, i) => [String(i), v.name]), "0", (value) => { at.picture = Number(value); targets(); lay(); });
-  const targets = () => {
-    const list = data.viewer[at.picture].targets;
-    at.target = Math.min(at.target, list.length - 1);
-    choose($("v-target"), list.map((t, i) => [String(i), `${t.rate} bpp`]), String(at.target), (value) => { at.target = Number(value); lay(); });
-  };
-  $("v-zoom").onchange = lay;
-  $("v-slider").oninput = () => $("v").style.setProperty("--at", `${$("v-slider").value}%`);
-  targets(); lay();
-}
+$("viewer-section").hidden = !data.viewer.length;
+if (data.viewer.length) mountViewer(data.viewer);
 
 // --- tables
 const names = data.metrics.map((m) => m.name);
