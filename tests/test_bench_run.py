@@ -20,9 +20,9 @@ from PIL import Image
 from bitfloor.errors import UnreadableInputError, UsageError
 from bitfloor.tools.bench import run, sources, store, summary
 from bitfloor.tools.bench.measure import Job, measure
-from bitfloor.tools.bench.pool import Pool, cores
 from bitfloor.tools.bench.qualities import parse_qualities
 from bitfloor.tools.cli import main
+from bitfloor.tools.pool import Pool, cores
 
 QUIET = run.Options(progress=False, repeats=1)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO, TypeVar
 
 import click
@@ -13,6 +14,8 @@ import click
 QUIET, VERBOSE, DEBUG = "bitfloor.quiet", "bitfloor.verbose", "bitfloor.debug"
 RESUME = "bitfloor.resume"
 LONGEST_LINE = 1000
+
+_kept: list[list[str]] = []  # what is said, where another process says it; the last one listens
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,6 +75,25 @@ def open_missing_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process lives
 
 
+@contextmanager
+def speaking_for(settings: Mapping[str, bool]) -> Iterator[list[str]]:
+    """In a worker process: keep what is said for the command's own process to say, under that command's settings."""
+    _kept.append([])
+    try:
+        with click.Context(click.Command("worker")) as context:
+            context.meta.update(settings)
+            _set_up_logging(context)
+            yield _kept[-1]
+    finally:
+        _kept.pop()
+
+
+def settings() -> dict[str, bool]:
+    """Which of QUIET, VERBOSE and DEBUG were asked for."""
+    context = click.get_current_context(silent=True)
+    return {name: setting(context, name) for name in (QUIET, VERBOSE, DEBUG)}
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Tell whether a person sits at a standard stream, which is None where it is closed."""
     return stream is not None and stream.isatty()
@@ -82,6 +104,9 @@ def say(text: str) -> None:
 
     Nobody may be there to read it; the work goes on.
     """
+    if _kept:
+        _kept[-1].append(text)
+        return
     try:
         if "tqdm" in sys.modules:
             sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)

@@ -166,14 +166,18 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existing) -> None:
+def run_jobs(
+    jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existing, workers: int = 1
+) -> None:
     """Do `work` for every job with a progress bar; ends the command with the code of the first failure.
 
     What goes wrong with one of several files is reported, and the others go on. Outputs that are there already are
-    refused before the work on their file starts. A last line says what came of all.
+    refused before the work on their file starts. A last line says what came of all. With several `workers`, processes
+    of their own, `work` must be one that pickle takes.
     """
+    one = OneJob(work, existing)
     if len(jobs) == 1:
-        if _one(jobs[0], work, existing) is None:
+        if one(jobs[0]) is None:
             note(f"{jobs[0].target} is there already: skipped")
         return
     from tqdm import tqdm
@@ -181,20 +185,51 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existi
     tally = Tally(len(jobs))
     done: list[Sizes] = []
     quiet = setting(click.get_current_context(silent=True), QUIET)
-    for job in tqdm(jobs, unit="file", disable=quiet or None, file=sys.stderr):
+    results = in_turn(jobs, one) if workers == 1 else _in_processes(jobs, one, workers)
+    tally.hint()
+    for job, result in tqdm(results, total=len(jobs), unit="file", disable=quiet or None, file=sys.stderr):
+        if isinstance(result, Exception):
+            tally.fail(job.source, result)
+        else:
+            done += [result] if result else []
+            tally.done, tally.there = len(done), tally.there + (result is None)
         tally.hint()
-        try:
-            sizes = _one(job, work, existing)
-            done += [sizes] if sizes else []
-            tally.done, tally.there = len(done), tally.there + (sizes is None)
-        except Exception as error:
-            tally.fail(job.source, error)
     tally.close(changed(done))
 
 
-def _one(job: Job, work: Callable[[Job], Sizes], existing: Existing) -> Sizes | None:
-    """Do one job; None where its output is there already and stays."""
-    return work(job) if is_due(job, existing) else None
+@dataclass(frozen=True)
+class OneJob:
+    """What is done for one job: its sizes, or None where its output is there already and stays."""
+
+    work: Callable[[Job], Sizes]
+    existing: Existing
+
+    def __call__(self, job: Job) -> Sizes | None:
+        """Raise what stops the job."""
+        return self.work(job) if is_due(job, self.existing) else None
+
+
+Result = Sizes | Exception | None
+
+
+def in_turn(jobs: Sequence[Job], one: OneJob) -> Iterator[tuple[Job, Result]]:
+    """Every job with what came of it, one after the other in this process."""
+    for job in jobs:
+        try:
+            yield job, one(job)
+        except Exception as error:
+            yield job, error
+
+
+def _in_processes(jobs: Sequence[Job], one: OneJob, workers: int) -> Iterator[tuple[Job, Result]]:
+    """As `in_turn`; pipes, which only this process has, first, then all files in several processes."""
+    from .parallel import in_processes
+
+    def is_piped(job: Job) -> bool:
+        return is_stream(job.source) or is_stream(job.target)
+
+    yield from in_turn([job for job in jobs if is_piped(job)], one)
+    yield from in_processes([job for job in jobs if not is_piped(job)], one, workers)
 
 
 def is_due(job: Job, existing: Existing) -> bool:

@@ -149,3 +149,6 @@ MAX_PIXELS_OPTION = click.option(
     metavar="PIXELS",
     help=f"Refuse pictures with more, as 500M. [{MAX_PIXELS}]",
 )
+JOBS_OPTION = click.option(
+    "--jobs", "workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes at work."
+)

@@ -9,10 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...errors import UsageError
+from ..pool import Pool, cores
 from ..threads import wished_threads
 from .codecs import BenchCodec, Kind, make
 from .measure import Job, Outcome, Record, failure, measure
-from .pool import Pool, cores
 from .sources import Source
 from .store import Key, Store
 from .words import Listening, official_text

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BitfloorError
+from ..pool import Pool
 from .codecs import BenchCodec, make
 from .html import cpu_name
 from .measure import read_picture
 from .parts import PARTS, REST, Clock, clocked
-from .pool import Pool
 
 LEARNED = (
     "mlicv2",

@@ -238,8 +238,8 @@ def speed(
     import json
 
     from ...codecs.media.files import check_output, write_bytes
-    from ..bench.pool import cores
     from ..bench.speed import DEFAULT_CODECS, run_speed, table
+    from ..pool import cores
     from ..threads import wished_threads
 
     if not picture.is_file():

@@ -17,7 +17,7 @@ from ...errors import CorruptStreamError, UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import MAX_PIXELS_OPTION, MODEL, STREAM, TARGET
+from ..options import JOBS_OPTION, MAX_PIXELS_OPTION, MODEL, STREAM, TARGET
 from ..suffixes import SUFFIX, stem
 from ..threads import threads_option
 
@@ -37,6 +37,7 @@ DECODED = (".png", ".wav", ".npy", ".bin")  # what outputs are called where no o
 @click.option("-f", "--force", is_flag=True, help="Overwrite; beside IN only what -o names.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what is decoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@JOBS_OPTION
 @threads_option
 @common_options
 def command(
@@ -48,6 +49,7 @@ def command(
     force: bool,
     skip_existing: bool,
     recursive: bool,
+    workers: int,
 ) -> None:
     """Bring each compressed IN back; codec and model are found from the file. "-" is standard input.
 
@@ -57,11 +59,7 @@ def command(
     files = _Files()
     jobs = plan(gather(inputs, recursive, [SUFFIX]), inputs, out, files.name)
 
-    def work(job: Job) -> Sizes:
-        with naming(job.source):
-            return _decode_file(job, files.read(job.source), existing.replaces(job), model, max_pixels)
-
-    run_jobs(jobs, work, existing)
+    run_jobs(jobs, _Decode(files, existing, model, max_pixels), existing, workers)
 
 
 @dataclass
@@ -84,6 +82,22 @@ class _Files:
             self.kept[source] = data
         name = below.name if whole else stem(below.name, (SUFFIX,))
         return name if not whole and name.lower().endswith(suffix) else name + suffix
+
+
+@dataclass(frozen=True)
+class _Decode:
+    """What is done with every input."""
+
+    files: _Files
+    existing: Existing
+    model: str | None
+    max_pixels: int
+
+    def __call__(self, job: Job) -> Sizes:
+        """Write what is in one of them."""
+        with naming(job.source):
+            data = self.files.read(job.source)
+            return _decode_file(job, data, self.existing.replaces(job), self.model, self.max_pixels)
 
 
 def default_suffix(info: FileInfo) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,19 @@ from ...errors import UsageError
 from ..console import common_options, detail, note
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, naming, plan, run_jobs
-from ..options import CODEC, MAX_PIXELS_OPTION, MODEL, POSITIVE, QUALITY, SEED, SIZE, STREAM, TARGET, Number
+from ..options import (
+    CODEC,
+    JOBS_OPTION,
+    MAX_PIXELS_OPTION,
+    MODEL,
+    POSITIVE,
+    QUALITY,
+    SEED,
+    SIZE,
+    STREAM,
+    TARGET,
+    Number,
+)
 from ..suffixes import READABLE, SUFFIX, is_media, stem
 from ..threads import threads_option
 
@@ -55,6 +68,7 @@ from ..threads import threads_option
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--skip-existing", is_flag=True, help="Leave out what is encoded already.")
 @click.option("--recursive", is_flag=True, help="Of a folder take the folders in it too.")
+@JOBS_OPTION
 @threads_option
 @common_options
 def command(
@@ -79,6 +93,7 @@ def command(
     force: bool,
     skip_existing: bool,
     recursive: bool,
+    workers: int,
 ) -> None:
     """Compress each IN, a file or all pictures and sounds of a folder; "-" is standard input and output."""
     aim = Aim(quality, size, bpp, psnr, lossless)
@@ -89,20 +104,9 @@ def command(
     jobs = plan(gather(inputs, recursive, READABLE), inputs, out, _name)
     options = _symbol_options(codec, rate, law, seed)
 
-    def work(job: Job) -> Sizes:
-        with naming(job.source):
-            return _encode_file(
-                job,
-                aim,
-                codec,
-                model,
-                force=force,
-                options=options,
-                for_pictures={"effort": effort, "exact": exact or lossless, "strip": strip, "max_pixels": max_pixels},
-                may_fall_back=check_fallback(fallback),
-            )
-
-    run_jobs(jobs, work, existing)
+    for_pictures = {"effort": effort, "exact": exact or lossless, "strip": strip, "max_pixels": max_pixels}
+    work = _Encode(aim, codec, model, force, options, for_pictures, check_fallback(fallback))
+    run_jobs(jobs, work, existing, workers)
 
 
 def _name(source: Path, below: Path, whole: bool) -> str:
@@ -134,43 +138,52 @@ def _symbol_options(
     return options
 
 
-def _encode_file(
-    job: Job,
-    aim: Aim,
-    codec_name: str | None,
-    model: str | None,
-    *,
-    force: bool,
-    options: dict[str, Any],
-    for_pictures: dict[str, Any],
-    may_fall_back: bool,
-) -> Sizes:
-    name = shown_name(job.source)
-    start = time.perf_counter()
-    file = take(job.source)
-    codec_name = codec_name or codec_for(file, name)
-    source = read_source(file, codec_name, name, for_pictures["max_pixels"])
-    entry = registry.by_name(codec_name)
-    if entry.kind == "picture":
-        options = options | for_pictures
-    elif for_pictures["exact"] or for_pictures["strip"] or for_pictures["effort"]:
-        raise UsageError(f"--effort, --exact and --strip are for pictures, not for the codec {codec_name}")
-    read = time.perf_counter()
+@dataclass(frozen=True)
+class _Encode:
+    """What is done with every input."""
 
-    from ...codecs.api import load
+    aim: Aim
+    codec: str | None
+    model: str | None
+    force: bool
+    options: dict[str, Any]
+    for_pictures: dict[str, Any]
+    may_fall_back: bool
 
-    codec = load(codec_name, model)
-    loaded = time.perf_counter()
-    data, result = _encode(codec, source, aim, options, may_fall_back and entry.fallback is not None)
-    encoded = time.perf_counter()
-    write_bytes(data, job.target, force)
-    note(f"{name} -> {job.target}: {result}")
-    size = len(file) if isinstance(file, bytes) else file.stat().st_size
-    detail(
-        f"  codec {codec_name}; read {read - start:.2f} s, loaded the codec {loaded - read:.2f} s, "
-        f"encoded {encoded - loaded:.2f} s; {size:,} bytes before"
-    )
-    return Sizes(size, len(data))
+    def __call__(self, job: Job) -> Sizes:
+        """Write the compressed file of one."""
+        with naming(job.source):
+            return self._file(job)
+
+    def _file(self, job: Job) -> Sizes:
+        name = shown_name(job.source)
+        start = time.perf_counter()
+        file = take(job.source)
+        codec_name = self.codec or codec_for(file, name)
+        source = read_source(file, codec_name, name, self.for_pictures["max_pixels"])
+        entry = registry.by_name(codec_name)
+        options = self.options
+        if entry.kind == "picture":
+            options = options | self.for_pictures
+        elif any(self.for_pictures[name] for name in ("exact", "strip", "effort")):
+            raise UsageError(f"--effort, --exact and --strip are for pictures, not for the codec {codec_name}")
+        read = time.perf_counter()
+
+        from ...codecs.api import load
+
+        codec = load(codec_name, self.model)
+        loaded = time.perf_counter()
+        may_fall_back = self.may_fall_back and entry.fallback is not None
+        data, result = _encode(codec, source, self.aim, options, may_fall_back)
+        encoded = time.perf_counter()
+        write_bytes(data, job.target, self.force)
+        note(f"{name} -> {job.target}: {result}")
+        size = len(file) if isinstance(file, bytes) else file.stat().st_size
+        detail(
+            f"  codec {codec_name}; read {read - start:.2f} s, loaded the codec {loaded - read:.2f} s, "
+            f"encoded {encoded - loaded:.2f} s; {size:,} bytes before"
+        )
+        return Sizes(size, len(data))
 
 
 def _encode(

@@ -15,7 +15,7 @@ from ...errors import UsageError
 from ..console import QUIET, common_options, note, setting
 from ..gather import gather
 from ..jobs import Existing, Job, Sizes, changed, is_due, plan
-from ..options import MODEL, STREAM, TARGET, TEXT
+from ..options import JOBS_OPTION, MODEL, STREAM, TARGET, TEXT
 from ..suffixes import SOUNDS, stem
 from ..tally import Tally
 from ..threads import threads_option
@@ -40,7 +40,7 @@ FORMATS = EACH | ALL
 @click.option("--layers", type=click.IntRange(1), help="Layers of tokens. [all]")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("--device", type=TEXT, help="Where the networks run, as cuda:0. [cpu]")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes at work.")
+@JOBS_OPTION
 @click.option("--batch", type=click.IntRange(1, 4096), default=32, show_default=True, help="Files taken at a time.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @click.option("--skip-existing", "--resume", "skip_existing", is_flag=True, help="Leave out what is done already.")
@@ -55,7 +55,7 @@ def command(
     layers: int | None,
     model: str | None,
     device: str | None,
-    jobs: int,
+    workers: int,
     batch: int,
     force: bool,
     skip_existing: bool,
@@ -88,11 +88,11 @@ def command(
         from ..tokens.collect import collect
         from ..tokens.formats import COLLECTIONS
 
-        collect(found, target, COLLECTIONS[form], wish, workers=jobs, batch=batch, existing=existing)
+        collect(found, target, COLLECTIONS[form], wish, workers=workers, batch=batch, existing=existing)
     elif len(planned) == 1:
         _one(planned[0], wish, suffix, existing)
     else:
-        _each(planned, wish, suffix, existing, workers=jobs, batch=batch)
+        _each(planned, wish, suffix, existing, workers=workers, batch=batch)
 
 
 def _format(out: str | None, form: str | None, inputs: Sequence[Path]) -> str:

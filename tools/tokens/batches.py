@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from ...codecs.media.files import shown_name
 from ...codecs.sources import take
 from ...errors import BitfloorError
-from ..bench.pool import Pool, cores
 from ..jobs import naming
+from ..pool import Pool, cores
 from ..threads import wished_threads
 
 if TYPE_CHECKING:

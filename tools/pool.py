@@ -9,21 +9,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
-from ..threads import VARIABLES
+from .threads import VARIABLES
 
 J = TypeVar("J")
 R = TypeVar("R")
 _TICK_S = 1.0
+_GRACE_S = 2.0  # in which a worker that is stopped may remove what it had half written
 
 
 def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
     """The worker's loop: take a job, send its result, until the pipe closes."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # leaves by way of every `finally`
     if hasattr(os, "setsid"):
         os.setsid()  # so that a codec's own child processes can be ended together with the worker
     with suppress(EOFError, OSError):
@@ -86,6 +89,8 @@ class _Worker(Generic[J, R]):
 
     def stop(self) -> None:
         self.pipe.close()
+        self.process.terminate()
+        self.process.join(_GRACE_S)
         with suppress(ProcessLookupError, PermissionError):
             if hasattr(os, "killpg") and self.process.pid and os.getpgid(self.process.pid) == self.process.pid:
                 os.killpg(self.process.pid, signal.SIGKILL)
