@@ -16,6 +16,7 @@ from .media.pictures.picture import MAX_PIXELS
 from .registry import LOSSLESS
 
 MAX_BYTES = 2**50  # more than any file has
+Tell = Callable[[float, bytes], object]  # hears of a quality that is tried, and of its file
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def encode_to_aim(
     source: Any,
     aim: Aim,
     options: Mapping[str, Any] = MappingProxyType({}),
-    tell: Callable[[float, bytes], object] | None = None,
+    tell: Tell | None = None,
     *,
     may_fall_back: bool = False,
 ) -> Reached:
@@ -85,19 +86,13 @@ def encode_to_aim(
 
         source = as_picture(source)
 
-    def encode(quality: float | None) -> bytes:
-        data = codec.encode(source, quality=quality, **options)
-        if tell is not None:
-            tell(DEFAULT_QUALITY if quality is None else float(quality), data)
-        return data
-
     if not isinstance(codec, PictureCodec) or not may_fall_back or aim.lossless:
-        return _reach(codec, source, aim, options, encode)
+        return _reach(codec, source, aim, options, tell)
     if aim.size is not None or aim.bpp is not None:
         lossless = fallback.lossless_below(source, _limit(aim, source), options)
-        return _reach(codec, source, aim, options, encode) if lossless is None else Reached(lossless, None)
+        return _reach(codec, source, aim, options, tell) if lossless is None else Reached(lossless, None)
     try:
-        reached = _reach(codec, source, aim, options, encode)
+        reached = _reach(codec, source, aim, options, tell)
     except TargetError as error:  # no quality has the PSNR, but lossless has any
         lossless = fallback.lossless_below(source, MAX_BYTES, options)
         if lossless is None:
@@ -106,17 +101,47 @@ def encode_to_aim(
     return _better(codec, source, reached, options)
 
 
-def _reach(
-    codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any], encode: Callable[[float | None], bytes]
+def _reach(codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any], tell: Tell | None) -> Reached:
+    """Return what the codec alone makes.
+
+    A wish is looked for without effort. The file is refined at the end, and again at a quality that makes up for what
+    refining changed, so that the refined file meets the wish.
+    """
+    if not (aim.searched and options.get("effort")):
+        return _found(codec, source, aim, options, tell)
+    plain = _found(codec, source, aim, {**options, "effort": 0}, tell)
+    try:
+        refined = _found(codec, source, aim, options, tell, near=plain.quality)
+    except TargetError:
+        return plain
+    if aim.psnr is not None:
+        return min(refined, plain, key=lambda one: len(one.data))
+    measure = _psnr_measure(codec, source, options)
+    return max(refined, plain, key=lambda one: measure(one.data))
+
+
+def _found(
+    codec: Codec,
+    source: Any,
+    aim: Aim,
+    options: Mapping[str, Any],
+    tell: Tell | None,
+    near: float | None = None,
 ) -> Reached:
-    """Return what the codec alone makes."""
+    """Return the file that meets the aim with these options, as near as its quality lies to `near` if it is given."""
     from .target import encode_to_psnr, encode_to_size
 
+    def encode(quality: float | None) -> bytes:
+        data = codec.encode(source, quality=quality, **options)
+        if tell is not None:
+            tell(DEFAULT_QUALITY if quality is None else float(quality), data)
+        return data
+
     if aim.psnr is not None:
-        probe = encode_to_psnr(encode, _psnr_measure(codec, source, options), aim.psnr)
+        probe = encode_to_psnr(encode, _psnr_measure(codec, source, options), aim.psnr, near)
         return Reached(probe.data, probe.quality, probe.value)
     if aim.size is not None or aim.bpp is not None:
-        probe = encode_to_size(encode, _limit(aim, source))
+        probe = encode_to_size(encode, _limit(aim, source), near)
         return Reached(probe.data, probe.quality)
     data = encode(aim.quality)
     if codec.name == LOSSLESS.name:

@@ -15,6 +15,7 @@ from ..errors import TargetError
 
 LOWEST, HIGHEST = 1.0, 100.0
 MAX_PROBES = 8  # where the curve rises as it should
+NEAR_PROBES = 4  # around a quality that is known to be nearly right
 SPREAD_PROBES = 8  # more of them, over the whole range, before a wish is given up
 # First guesses of how fast things rise with quality; the probes soon know better. Over 1..100 a file
 # grows about tenfold and PSNR by about 12 dB.
@@ -38,8 +39,10 @@ class Probe:
     value: float
 
 
-def encode_to_size(encode: Callable[[float], bytes], limit: int) -> Probe:
+def encode_to_size(encode: Callable[[float], bytes], limit: int, near: float | None = None) -> Probe:
     """Return the largest file found that has at most `limit` bytes.
+
+    With `near` the search begins at that quality, and ends after few probes.
 
     Where size rises with quality it is within 0.5 % of `limit` unless quality 100 fits, the probes (8) run out, or
     quality has no step that fine. Raises TargetError where every quality tried makes a larger file.
@@ -50,6 +53,7 @@ def encode_to_size(encode: Callable[[float], bytes], limit: int) -> Probe:
         slope=-LOG_SIZE_SLOPE,
         tolerance=SIZE_TOLERANCE,
         slack=SIZE_SLACK,
+        near=near,
     )
     good = [probe for probe in found if len(probe.data) <= limit]
     if not good:
@@ -63,9 +67,14 @@ def encode_to_size(encode: Callable[[float], bytes], limit: int) -> Probe:
 
 
 def encode_to_psnr(
-    encode: Callable[[float], bytes], measure: Callable[[bytes], float], floor: float
+    encode: Callable[[float], bytes],
+    measure: Callable[[bytes], float],
+    floor: float,
+    near: float | None = None,
 ) -> Probe:
     """Return the smallest file found whose PSNR, by `measure` (decoding, in dB), is at least `floor`.
+
+    With `near` the search begins at that quality, and ends after few probes.
 
     Where PSNR rises with quality it is at most 0.02 dB above unless quality 1 suffices, the probes (8) run out, or
     quality has no step that fine. Raises TargetError where no quality tried reaches it.
@@ -82,6 +91,7 @@ def encode_to_psnr(
         slope=PSNR_SLOPE,
         tolerance=PSNR_TOLERANCE,
         slack=PSNR_SLACK,
+        near=near,
     )
     good = [probe for probe in found if probe.value >= 0]
     if not good:
@@ -100,6 +110,7 @@ def _search(
     slope: float,
     tolerance: float,
     slack: float,
+    near: float | None = None,
 ) -> list[Probe]:
     """Return all probes, until one has a `margin` in 0..tolerance, or none is worth a try any more.
 
@@ -114,8 +125,8 @@ def _search(
         tried.append(Probe(quality, data, margin(quality, data)))
 
     best_end = HIGHEST if slope > 0 else LOWEST
-    quality = (LOWEST + HIGHEST) / 2
-    for count in range(1, MAX_PROBES + 1):
+    quality = (LOWEST + HIGHEST) / 2 if near is None else near
+    for count in range(1, (MAX_PROBES if near is None else NEAR_PROBES) + 1):
         probe(quality)
         good = [one for one in tried if one.value >= 0]
         if good and min(good, key=_value).value <= tolerance:
@@ -126,7 +137,7 @@ def _search(
             quality = best_end
         if any(quality == one.quality for one in tried) or (good and repeated):
             break
-    left = _spread()
+    left = _spread() if near is None else []
     while left:
         best = max(tried, key=_value)
         many = len(tried) >= MAX_PROBES + SPREAD_PROBES

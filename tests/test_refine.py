@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny_model import smooth_picture, tiny_codec
 
 import bitfloor
 from bitfloor.codecs.image import codec as codec_module
 from bitfloor.codecs.image.codec import ImageCodec
-from bitfloor.codecs.image.refine import STEPS, descend, steps_of
+from bitfloor.codecs.image.refine import STEPS, WATCHER, descend, steps_of
 from bitfloor.codecs.media.pictures.objects import as_picture
 from bitfloor.codecs.media.pictures.psnr import picture_psnr
 from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
 from bitfloor.errors import UsageError
+from bitfloor.tools.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +77,48 @@ def test_refinement_works_where_the_caller_forbids_gradients(codec: ImageCodec, 
     with torch.inference_mode():
         inside = codec.encode(picture, effort=1)
     assert inside == codec.encode(picture, effort=1)
+
+
+def test_whoever_watches_hears_of_every_step_and_may_stop(codec: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_module, "WINDOW", 4)
+    picture = smooth_picture(100, 150)  # 8 x 12 cells, six windows
+    heard: list[tuple[int, int]] = []
+
+    def encode(most: int) -> bytes:
+        heard.clear()
+        token = WATCHER.set(lambda done, total: bool(heard.append((done, total))) or done >= most)
+        try:
+            return codec.encode(picture, quality=70, effort=1)
+        finally:
+            WATCHER.reset(token)
+
+    plain, whole, cut = codec.encode(picture, quality=70), encode(1000), encode(6)
+    assert heard == [(number, 24) for number in range(1, 7)]
+    assert cost(codec, picture, whole, 70) <= cost(codec, picture, cut, 70) <= cost(codec, picture, plain, 70)
+    assert codec.encode(picture, quality=70, effort=1) == whole  # nobody listens any more
+
+
+def test_ctrl_c_writes_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A signal after the first step: the file is whole, the command ends well, and says so; of many it ends them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(smooth_picture(64, 64)).save(name)
+    steps: list[int] = []
+    real = codec_module._Steps.__call__
+
+    def interrupting(self):  # type: ignore[no-untyped-def]
+        steps.append(self.done)
+        if len(steps) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return real(self)
+
+    monkeypatch.setattr(codec_module._Steps, "__call__", interrupting)
+    assert main(["encode", "a.png", "--effort", "9", "--fallback", "never"]) == 0
+    assert len(steps) == 1 and "interrupted: a.png is written as it is now" in capsys.readouterr().err
+    assert bitfloor.decode(Path("a.bf").read_bytes()).size == (64, 64)
+    steps.clear()
+    assert main(["encode", "a.png", "b.png", "-o", "out", "--effort", "9", "--fallback", "never"]) == 130
+    assert [path.name for path in Path("out").iterdir()] == ["a.bf"]
+    assert signal.getsignal(signal.SIGINT) is not None

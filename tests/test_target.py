@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from bitfloor.codecs.target import MAX_PROBES, SPREAD_PROBES, encode_to_psnr, encode_to_size
+from bitfloor.codecs import aim
+from bitfloor.codecs.base import PictureCodec
+from bitfloor.codecs.target import MAX_PROBES, NEAR_PROBES, SPREAD_PROBES, encode_to_psnr, encode_to_size
 from bitfloor.errors import TargetError
 
 GRID = 1 + 99 * np.arange(4001) / 4000
@@ -166,3 +168,58 @@ def test_lossless_pictures_have_infinite_psnr():
     curve = Curve(np.random.default_rng(2))
     measure = lambda data: math.inf if data.quality > 90 else curve.psnr(data.quality)  # noqa: E731
     assert encode_to_psnr(curve.encode, measure, curve.psnr(95)).value == math.inf
+
+
+class Refining(PictureCodec):
+    """Size and PSNR by a `Curve`; with an effort files are 5 % smaller, or 2 % larger and better by 0.3 dB."""
+
+    name = "refining"
+
+    def __init__(self, curve, grows):
+        self.curve, self.change, self.gain = curve, 1.02 if grows else 0.95, 0.3 if grows else 0.0
+        self.efforts = []
+
+    def encode_picture(self, picture, quality, effort=0):
+        self.efforts.append(effort)
+        data = QualityBytes(int(self.curve.size(quality) * (self.change if effort else 1)), quality)
+        data.psnr = self.curve.psnr(quality) + (self.gain if effort else 0)
+        return data
+
+    def decode_picture(self, data, *, max_pixels=0):
+        raise NotImplementedError
+
+    def decode_latents(self, data):
+        raise NotImplementedError
+
+    def exact_parts(self):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("grows", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_wish_is_looked_for_without_effort_and_met_with_it(monkeypatch, seed, grows):
+    monkeypatch.setattr(aim, "_psnr_measure", lambda codec, source, options: lambda data: data.psnr)
+    rng = np.random.default_rng(seed)
+    curve = Curve(rng)
+    curve.step = 1e-6
+    picture = np.zeros((8, 8, 3), np.uint8)
+    quality = rng.uniform(10, 90)
+    for wish in ({"size": curve.size(quality)}, {"bpp": curve.size(quality) / 8}, {"psnr": curve.psnr(quality)}):
+        codec = Refining(curve, grows)
+        plain = aim.encode_to_aim(codec, picture, aim.Aim(**wish))
+        codec.efforts.clear()
+        found = aim.encode_to_aim(codec, picture, aim.Aim(**wish), {"effort": 5})
+        assert codec.efforts == sorted(codec.efforts) and 1 <= codec.efforts.count(5) <= NEAR_PROBES
+        if "psnr" in wish:
+            assert found.data.psnr >= wish["psnr"] and len(found.data) <= len(plain.data)
+        else:
+            assert len(found.data) <= curve.size(quality) and found.data.psnr >= plain.data.psnr
+            assert len(found.data) >= 0.98 * curve.size(quality)  # the bytes that it saved were spent
+
+
+def test_where_no_refined_file_meets_the_wish_the_plain_one_does(monkeypatch):
+    monkeypatch.setattr(aim, "_psnr_measure", lambda codec, source, options: lambda data: data.psnr)
+    codec = Refining(Curve(np.random.default_rng(0)), grows=True)
+    least = codec.curve.size(1)
+    found = aim.encode_to_aim(codec, np.zeros((8, 8, 3), np.uint8), aim.Aim(size=least), {"effort": 9})
+    assert len(found.data) == least and codec.efforts[-1] == 9

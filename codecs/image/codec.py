@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,30 @@ from ..media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from ..media.pictures.psnr import picture_psnr
 from .frozen import FrozenImage
 from .loss import lagrangian
-from .refine import WINDOW, refine_window, steps_of
-from .tiles import TILE, map_tiles, tiles
+from .refine import WATCHER, WINDOW, refine_window, steps_of
+from .tiles import TILE, Tile, map_tiles, tiles
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+def _windows(tile: Tile) -> Iterator[Tile]:
+    """The parts of a tile that are refined one after the other, in its coordinates."""
+    return tiles(tile.bottom - tile.top, tile.right - tile.left, side=WINDOW)
+
+
+class _Steps:
+    """Counts the steps of a refinement for whoever watches it, who may find them enough."""
+
+    def __init__(self, total: int) -> None:
+        self.done, self.total, self.stopped = 0, total, False
+        self._watcher = WATCHER.get()
+
+    def __call__(self) -> bool:
+        self.done += 1
+        if self._watcher is not None:
+            self.stopped = self._watcher(self.done, self.total)
+        return self.stopped
 
 
 class ImageCodec(ModelCodec, PictureCodec):
@@ -88,18 +108,22 @@ class ImageCodec(ModelCodec, PictureCodec):
         with torch.inference_mode(False):
             q_index, refined = q_index.clone(), y.clone()
             embedding = network.gains.state(q_index).embedding[:, 0]
+            enough = _Steps(steps * sum(1 for tile in tiles(*y.shape[1:3]) for _ in _windows(tile)))
             for tile in tiles(*y.shape[1:3]):
+                if enough.stopped:
+                    break
                 own, pixels = tile.of(refined), tile.of(padded, stride)
                 z = self._hyper_latent(tile.of(y).clone(), q_index)
                 hyper = network.hyper_synthesis(torch.round(z), embedding)
-                for window in tiles(*own.shape[1:3], side=WINDOW):
+                for window in _windows(tile):
                     outer = window.widened(margin, *own.shape[1:3])
                     inner = window.inside(outer)
                     rgb = outer.of(pixels, stride).float() / picture.peak
-                    found = refine_window(
-                        network, rgb, outer.of(own).clone(), outer.of(hyper).clone(), q_index, inner, steps
-                    )
+                    around = outer.of(own).clone(), outer.of(hyper).clone()
+                    found = refine_window(network, rgb, *around, q_index, inner, steps, enough)
                     window.of(own).copy_(inner.of(found))
+                    if enough.stopped:
+                        break
         return refined
 
     def _lagrangian(self, data: bytes, picture: Picture, q_index: Tensor) -> float:

@@ -8,6 +8,7 @@ serve better than Adam's, which moves silent symbols as far as others.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from operator import index
 from typing import Any
 
@@ -27,6 +28,10 @@ GROWTH, SHRINKAGE = 1.15, 0.7  # of the step after a better and after a worse J
 PATIENCE = 2  # steps without a better J before a return to the best
 MOMENTUM = 0.5
 
+Watcher = Callable[[int, int], bool]
+# Hears after every step how many of all are done; where it returns True, the best latent so far is enough.
+WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
 
 def steps_of(effort: Any) -> int:
     """Steps of the descent for an effort 0..9. Raises UsageError for anything else."""
@@ -40,7 +45,14 @@ def steps_of(effort: Any) -> int:
 
 
 def refine_window(
-    network: ImageNetwork, rgb: Tensor, y: Tensor, hyper: Tensor, q_index: Tensor, inner: Tile, steps: int
+    network: ImageNetwork,
+    rgb: Tensor,
+    y: Tensor,
+    hyper: Tensor,
+    q_index: Tensor,
+    inner: Tile,
+    steps: int,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Tensor:
     """A better latent for a part of a picture, to be called outside inference mode.
 
@@ -52,6 +64,7 @@ def refine_window(
         q_index: (1,).
         inner: the cells that may change; those around them are context.
         steps: at least 1.
+        enough: asked after every step whether to stop early.
 
     Returns:
         y with other values in `inner`, or y itself where no step made J smaller.
@@ -68,10 +81,16 @@ def refine_window(
 
     free = torch.zeros_like(y[..., :1])
     inner.of(free).fill_(1)
-    return descend(cost, y, free, steps)
+    return descend(cost, y, free, steps, enough)
 
 
-def descend(cost: Callable[[Tensor], Tensor], start: Tensor, free: Tensor, steps: int) -> Tensor:
+def descend(
+    cost: Callable[[Tensor], Tensor],
+    start: Tensor,
+    free: Tensor,
+    steps: int,
+    enough: Callable[[], bool] = lambda: False,
+) -> Tensor:
     """The best of `start` and what `steps` steps reach; `free` (broadcast, 0 or 1) says what may move."""
     best, least, worse = start, float("inf"), 0
     latent, velocity, step = start, torch.zeros_like(start), 0.0
@@ -85,7 +104,7 @@ def descend(cost: Callable[[Tensor], Tensor], start: Tensor, free: Tensor, steps
         else:
             worse += 1
             step *= SHRINKAGE
-        if number == steps:
+        if number == steps or (number and enough()):
             break
         gradient = torch.autograd.grad(value, variable)[0] * free
         if number == 0:

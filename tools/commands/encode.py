@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from ..options import (
     TARGET,
     Number,
 )
+from ..refining import refining
 from ..suffixes import READABLE, SUFFIX, is_media, stem
 from ..threads import threads_option
 
@@ -105,7 +107,7 @@ def command(
     options = _symbol_options(codec, rate, law, seed)
 
     for_pictures = {"effort": effort, "exact": exact or lossless, "strip": strip, "max_pixels": max_pixels}
-    work = _Encode(aim, codec, model, force, options, for_pictures, check_fallback(fallback))
+    work = _Encode(aim, codec, model, force, options, for_pictures, check_fallback(fallback), len(jobs) == 1)
     run_jobs(jobs, work, existing, workers)
 
 
@@ -149,6 +151,7 @@ class _Encode:
     options: dict[str, Any]
     for_pictures: dict[str, Any]
     may_fall_back: bool
+    alone: bool
 
     def __call__(self, job: Job) -> Sizes:
         """Write the compressed file of one."""
@@ -174,7 +177,8 @@ class _Encode:
         codec = load(codec_name, self.model)
         loaded = time.perf_counter()
         may_fall_back = self.may_fall_back and entry.fallback is not None
-        data, result = _encode(codec, source, self.aim, options, may_fall_back)
+        with refining(name) if options.get("effort") else nullcontext() as watched:
+            data, result = _encode(codec, source, self.aim, options, may_fall_back)
         encoded = time.perf_counter()
         write_bytes(data, job.target, self.force)
         note(f"{name} -> {job.target}: {result}")
@@ -183,6 +187,8 @@ class _Encode:
             f"  codec {codec_name}; read {read - start:.2f} s, loaded the codec {loaded - read:.2f} s, "
             f"encoded {encoded - loaded:.2f} s; {size:,} bytes before"
         )
+        if watched is not None and watched.stopped and not self.alone:
+            raise KeyboardInterrupt  # this file is done, the others are not wanted any more
         return Sizes(size, len(data))
 
 
