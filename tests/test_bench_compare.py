@@ -65,6 +65,17 @@ def test_result_file_of_compressai_is_read(tmp_path: Path, capsys: pytest.Captur
     assert "BD-rate by psnr -20.000 %" in capsys.readouterr().out
 
 
+def test_the_folder_of_a_run_stands_for_its_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, factor in (("old", 1.0), ("new", 0.9)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "summary.json", curve(rate_factor=factor))
+    assert main(["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]) == 0
+    assert "BD-rate by psnr -10.000 %" in capsys.readouterr().out
+    (tmp_path / "new" / "summary.json").unlink()
+    assert main(["bench", "compare", str(tmp_path / "old"), str(tmp_path / "new")]) == 3
+    assert str(tmp_path / "new" / "summary.json") in capsys.readouterr().err
+
+
 def test_unreadable_results_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.json").write_text("[1, 2]")
     good = write(tmp_path / "a.json", curve())

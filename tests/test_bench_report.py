@@ -120,6 +120,19 @@ def test_controls_work(report: Path, browser: chromium.Browser) -> None:
     assert browser.run("return document.documentElement.dataset.theme") in ("light", "dark")
 
 
+def test_a_narrow_window_shows_letters_as_large_as_a_wide_one(report: Path, tmp_path: Path) -> None:
+    if not chromium.installed():
+        pytest.skip(chromium.WHY_NOT)
+    with chromium.Browser(tmp_path, width=500) as narrow:
+        narrow.open(report)
+        narrow.run("document.body.style.width = '420px'; dispatchEvent(new Event('resize'))")
+        heights = "return [...document.querySelectorAll('#rd text')].map((t) => t.getBoundingClientRect().height)"
+        narrow.run("width = 0; dispatchEvent(new Event('resize'))")
+        assert min(h for h in narrow.run(heights) if h) >= 11
+        plot = "const b = document.querySelector('#rd').getBoundingClientRect(); return b.right <= 420 && b.width > 300"
+        assert narrow.run(plot) and narrow.errors() == []
+
+
 def test_slider_divides_two_codecs_at_nearly_the_same_rate(report: Path, browser: chromium.Browser) -> None:
     browser.open(report)
     texts = browser.run("return ['left', 'right'].map((n) => document.querySelector(`#v-${n}-text`).textContent)")

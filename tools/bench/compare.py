@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import UnreadableInputError
 from .bd import BjontegaardError, delta
 from .store import number
-from .summary import Curve
+from .summary import SUMMARY_NAME, Curve
 
 ROUNDING = 1e-6  # percent: two equal curves give a BD-rate of this order
 _OURS = {"psnr-rgb": "psnr", "ms-ssim-rgb": "ms_ssim", "ms-ssim": "ms_ssim"}  # CompressAI's names for them
@@ -42,7 +42,9 @@ class Change:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The curves of a `summary.json` or of a result file of CompressAI; raises UnreadableInputError."""
+    """The curves of a run's folder, its `summary.json`, or a result file of CompressAI; raises UnreadableInputError."""
+    if path.is_dir():
+        path = path / SUMMARY_NAME
     try:
         data: Any = json.loads(path.read_text())
         if "curves" in data:

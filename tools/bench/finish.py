@@ -17,10 +17,9 @@ from .plots import TITLES, plot
 from .run import Plan, Results, Runner
 from .sound_metrics import SOUND_UNITS
 from .store import Store, finite, write_text
-from .summary import AVERAGING, Curve, Summary, summarise
+from .summary import AVERAGING, SUMMARY_NAME, Curve, Summary, summarise
 from .viewer import Viewer
 
-SUMMARY_NAME = "summary.json"
 SUMMARY_FORMAT = 1
 DRAWN = (
     "VTM-9.1 (CompressAI)",

@@ -16,6 +16,7 @@ from .bd import Points
 from .measure import Record
 from .store import number
 
+SUMMARY_NAME = "summary.json"
 AVERAGING = (
     "each point is the mean quality at the mean rate, over the same pictures or sounds for every codec; word error "
     "rates are the errors in all sounds over the words of all"

@@ -10,7 +10,7 @@ from typing import Any
 
 from .codecs import BenchCodec
 from .html import data_uri
-from .measure import Job, Outcome, Record, failure, lossless, read_picture
+from .measure import Job, Outcome, Record, failure, for_page, read_picture
 from .run import Plan, Runner
 from .sources import Source
 from .store import Key, Store
@@ -123,7 +123,7 @@ class Viewer:
             targets.setdefault(task.target, []).extend([item] if item else [])
         return {
             "name": source.path.name,
-            "original": data_uri(lossless(original), "image/webp"),
+            "original": data_uri(for_page(original), "image/avif"),
             "width": original.width,
             "height": original.height,
             "targets": [{"rate": rate, "items": shown} for rate, shown in targets.items()],
@@ -178,6 +178,6 @@ def _item(task: Task, outcome: Outcome, native: bool) -> dict[str, Any] | None:
     if record["status"] != "ok":
         return None
     metrics = record["metrics"]
-    uri = data_uri(outcome.data, NATIVE[task.codec.suffix]) if native else data_uri(outcome.decoded, "image/webp")
+    uri = data_uri(outcome.data, NATIVE[task.codec.suffix]) if native else data_uri(outcome.decoded, "image/avif")
     kept = {"quality": task.best, "rate": record["rate"], "bytes": record["bytes"], "uri": uri}
     return {"codec": task.codec.label, **kept, "psnr": metrics.get("psnr"), "ms_ssim": metrics.get("ms_ssim")}

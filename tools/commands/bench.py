@@ -199,7 +199,7 @@ def _list() -> None:
 @click.option("--strict", is_flag=True, help="Improvements beyond the tolerance fail too.")
 @common_options
 def compare(*, old: Path, new: Path, metrics: tuple[str, ...], factor: float | None, **allowed: Any) -> None:
-    """Say what changed from OLD to NEW, two summary.json; exit with 1 where it is worse than allowed."""
+    """Say what changed from OLD to NEW, folders of two runs; exit with 1 where it is worse than allowed."""
     from ..bench.compare import Tolerances, compare, read_curves
 
     tolerances = Tolerances(time=factor, **allowed)

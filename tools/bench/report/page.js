@@ -101,6 +101,8 @@ tabs($("metric-tabs"), data.metrics.map((m) => [m.name, m.title]), metric, (valu
 tabs($("speed-tabs"), [["decode_s", "decode"], ["encode_s", "encode"]], direction, (value) => { direction = value; drawSpeed(); });
 choose($("anchor"), data.anchors.map((name) => [name, name]), anchor, (value) => { anchor = value; drawBd(); drawSpeed(); });
 redraw();
+let width = innerWidth;
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; redraw(); } });
 
 // --- viewer
 $("viewer-section").hidden = !data.viewer.length;

@@ -26,13 +26,14 @@ const logSteps = (low, high) => {
 
 // series: [{name, colour, dashed, points: [[x, y, tip]], marks, labels}]
 function drawPlot(svg, series, { xLabel, yLabel, xRange, yRange, logX = false }) {
-  const W = 860, H = 470, L = 62, R = 16, T = 14, B = 46;
+  const W = Math.max(300, Math.min(860, Math.round(svg.getBoundingClientRect().width) || 860));  // text keeps its size
+  const H = Math.round(Math.min(470, 0.85 * W)), L = 62, R = 16, T = 14, B = 46;
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
   const fx = logX ? Math.log10 : (v) => v;
   const x = (v) => L + ((fx(v) - fx(xRange[0])) / (fx(xRange[1]) - fx(xRange[0]))) * (W - L - R);
   const y = (v) => H - B - ((v - yRange[0]) / (yRange[1] - yRange[0])) * (H - T - B);
-  for (const t of logX ? logSteps(...xRange) : steps(...xRange, 8)) {
+  for (const t of logX ? logSteps(...xRange) : steps(...xRange, W < 600 ? 4 : 8)) {
     node("line", { class: "grid", x1: x(t), x2: x(t), y1: T, y2: H - B }, svg);
     node("text", { x: x(t), y: H - B + 17, "text-anchor": "middle" }, svg, String(t));
   }
