@@ -220,7 +220,9 @@ def test_posterior_decoder_is_optimal_for_equal_laws():
         bottleneck_coupling(PAPER, [0.5, 0.3, 0.2], 1, decoder="posterior")
 
 
+@pytest.mark.slow
 def test_a_million_symbols_in_two_seconds():
+    """pytest -m slow tests/test_coupling_ebim.py"""
     law = np.random.default_rng(8).exponential(size=1_000_000)
     law /= law.sum()
     fastest = math.inf

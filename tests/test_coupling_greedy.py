@@ -177,7 +177,9 @@ def test_counts_become_a_law_even_when_they_are_tiny():
         greedy_coupling([1.0])
 
 
+@pytest.mark.slow
 def test_65536_by_65536_in_a_second():
+    """pytest -m slow tests/test_coupling_greedy.py"""
     rng = np.random.default_rng(7)
     p, q = rng.exponential(size=65536), rng.random(65536)
     p, q = p / p.sum(), q / q.sum()
