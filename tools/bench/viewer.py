@@ -20,7 +20,7 @@ NATIVE = {
     ".webp": "image/webp",
     ".avif": "image/avif",
 }  # what browsers decode themselves
-LEVELS = 3
+LEVELS = 2
 SEARCH_STEPS = 4
 CLOSE = 0.02  # a rate within 2 % of the target is matched
 
