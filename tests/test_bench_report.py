@@ -11,7 +11,7 @@ import pytest
 from bench_helpers import save_pictures
 from PIL import Image
 
-from bitfloor.tools.bench.viewer import next_quality, target_rates
+from bitfloor.tools.bench.viewer import LEVELS, next_quality, target_rates
 from bitfloor.tools.cli import main
 
 pytest.importorskip("bjontegaard")
@@ -163,4 +163,4 @@ def test_quality_for_a_rate_is_searched_between_neighbours() -> None:
         for rate in rates
     ]
     targets = target_rates(records)
-    assert len(targets) == 3 and all(0.2 < t < 1.0 for t in targets) and targets == sorted(targets)
+    assert len(targets) == LEVELS and all(0.2 < t < 1.0 for t in targets) and targets == sorted(targets)
