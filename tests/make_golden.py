@@ -30,10 +30,11 @@ def main() -> None:
     box = Path(weights.__file__).parent
     photograph = read_picture(box / "demo.avif").rgb
     speech = read_sound((box / "demo.flac").read_bytes())
-    pictures, sounds = codec_called("mlicv2"), codec_called("secodec")
+    sounds = codec_called("secodec")
     tiny = [_tiny("tiny-picture"), _tiny("tiny-8bit")]
     parts: list[tuple[Codec, str, float, object]] = [
-        (pictures, name, quality, photograph[100 : 100 + height, 200 : 200 + width])
+        (codec_called(codec), name, quality, photograph[100 : 100 + height, 200 : 200 + width])
+        for codec in ("mlicv2", "s2lic")
         for name, (quality, height, width) in PICTURES.items()
     ]
     parts += [

@@ -26,9 +26,9 @@ PIXELS = np.ascontiguousarray(PHOTO.rgb[200:262, 100:158])
 RNG = np.random.default_rng(3)
 
 
-@pytest.fixture(scope="module")
-def codec():
-    return bitfloor.load("mlicv2")
+@pytest.fixture(scope="module", params=["mlicv2", "s2lic"])
+def codec(request):
+    return bitfloor.load(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -74,16 +74,16 @@ def matrix(
     settings: Sequence[Setting],
     folder: Path,
     model: str = "",
-    codec: str = "",
+    codecs: Sequence[str] = (),
 ) -> dict[str, dict[str, str]]:
     """Latents hash of every file under every setting: {decoding setting: {file: SHA-256}}.
 
-    "" is the default model, and the codec of the file's kind.
+    Without a model each codec has its default; without codecs every file has that of its kind.
     """
     files: list[str] = []
     for number, setting in enumerate(settings):
         stem = str(folder / f"{number}")
-        made = run_worker(setting, "encode", [codec, model, str(quality), stem, *map(str, pictures)])
+        made = run_worker(setting, "encode", [",".join(codecs), model, str(quality), stem, *map(str, pictures)])
         files.extend(made)
     return {s.name: run_worker(s, "decode", [model, *files]) for s in settings}
 
@@ -98,15 +98,15 @@ def disagreements(hashes: Mapping[str, Mapping[str, str]]) -> list[str]:
 @click.argument("pictures", nargs=-1, required=True, type=PathName(exists=True))
 @click.option("-q", "--quality", type=QUALITY, default=40.0, show_default=True)
 @click.option("--model", type=MODEL, default="", help="Name or path, as for encode; else the codec's default.")
-@click.option("--codec", type=CODEC, default="", help="In place of that of the file's kind.")
+@click.option("--codec", "codecs", type=CODEC, multiple=True, help="In place of that of the file's kind.")
 @click.option("--python", "pythons", multiple=True, help="Another interpreter that has bitfloor.")
 def command(
-    pictures: tuple[Path, ...], quality: float, model: str, codec: str, pythons: tuple[str, ...]
+    pictures: tuple[Path, ...], quality: float, model: str, codecs: tuple[str, ...], pythons: tuple[str, ...]
 ) -> None:
     """Run the exactness matrix over PICTURES; sounds are taken too."""
     settings = [*SETTINGS, *(Setting(f"other torch {n}", python=p) for n, p in enumerate(pythons, 1))]
     with tempfile.TemporaryDirectory() as folder:
-        hashes = matrix(pictures, quality, settings, Path(folder), model, codec)
+        hashes = matrix(pictures, quality, settings, Path(folder), model, codecs)
     for name, row in hashes.items():
         digest = hashlib.sha256("".join(row[k] for k in sorted(row)).encode()).hexdigest()
         click.echo(f"{name:20} {len(row)} files  {digest[:16]}")

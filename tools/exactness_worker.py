@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,16 @@ from ..codecs.sources import codec_for, read_source
 from ..entropy_models.exact.layers import ExactLayer
 
 
-def encode(transposed: bool, codec: str, model: str, quality: str, stem: str, *sources: str) -> dict[str, str]:
-    """Write one file for each picture or sound; returns their paths. Without `codec` their kind names it."""
+def encode(transposed: bool, codecs: str, model: str, quality: str, stem: str, *sources: str) -> dict[str, str]:
+    """Write one file for each picture or sound and each of `codecs`; returns their paths.
+
+    `codecs` are divided by commas; none stands for that of the file's kind.
+    """
     made = {}
-    for number, path in enumerate(sources):
+    for number, (path, wished) in enumerate(product(sources, codecs.split(","))):
         out = Path(f"{stem}-{number}.bf")
         data = Path(path).read_bytes()
-        name = codec or codec_for(data, path)
+        name = wished or codec_for(data, path)
         chosen = codec_called(name, transposed, model)
         out.write_bytes(chosen.encode(read_source(data, name, path), quality=float(quality)))
         made[str(out)] = ""
