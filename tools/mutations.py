@@ -172,7 +172,9 @@ def decoder() -> Callable[[bytes], object]:
 
     def decode(data: bytes) -> object:
         codec = codec_of(data)
-        return codec.decode(data, max_pixels=MAX_PIXELS) if isinstance(codec, PictureCodec) else codec.decode(data)
+        if isinstance(codec, PictureCodec):
+            return codec.decode_picture(data, max_pixels=MAX_PIXELS)
+        return codec.decode(data)
 
     return decode
 
