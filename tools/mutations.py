@@ -85,9 +85,9 @@ def mutated(good: Sequence[bytes], count: int, seed: int) -> Iterator[bytes]:
     """`count` files, each a mutation of one of `good`."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        data = bytearray(good[rng.integers(len(good))])
+        data = bytearray(good[int(rng.integers(len(good)))])
         for _ in range(1 + int(rng.geometric(0.6))):
-            data = MUTATIONS[rng.integers(len(MUTATIONS))](data, rng, good)
+            data = MUTATIONS[int(rng.integers(len(MUTATIONS)))](data, rng, good)
         if rng.random() < 0.5 and len(data) > CRC_SIZE:
             data[-CRC_SIZE:] = zlib.crc32(data[:-CRC_SIZE]).to_bytes(CRC_SIZE, "little")
         yield bytes(data)
@@ -108,7 +108,7 @@ def _flip(data: bytearray, rng: np.random.Generator, good: Sequence[bytes]) -> b
 def _set(data: bytearray, rng: np.random.Generator, good: Sequence[bytes]) -> bytearray:
     """A byte that numbers like to break at."""
     if data:
-        data[_place(data, rng)] = EDGES[rng.integers(len(EDGES))]
+        data[_place(data, rng)] = EDGES[int(rng.integers(len(EDGES)))]
     return data
 
 
@@ -133,7 +133,7 @@ def _insert(data: bytearray, rng: np.random.Generator, good: Sequence[bytes]) ->
 
 def _splice(data: bytearray, rng: np.random.Generator, good: Sequence[bytes]) -> bytearray:
     """The end is that of another file."""
-    other = good[rng.integers(len(good))]
+    other = good[int(rng.integers(len(good)))]
     return data[: rng.integers(len(data) + 1)] + other[int(rng.integers(len(other) + 1)) :]
 
 
