@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -151,7 +152,8 @@ def good_files(codec: registry.CodecEntry) -> list[bytes]:
     """Some small files of a codec."""
     from ..codecs.api import load
 
-    made, rng = load(codec.name), np.random.default_rng(0)
+    made: Any = load(codec.name)
+    rng = np.random.default_rng(0)
     if codec.kind == "picture":
         rows, columns = np.mgrid[:SIDE, : SIDE + 9]
         colours = np.stack((rows * 5, columns * 5, rows + columns), -1).astype(np.uint8)
@@ -200,7 +202,9 @@ def command(container: int, decoders: int, names: tuple[str, ...], out: Path, se
     entries = [entry for entry in registry.CODECS if not names or entry.name in names]
     good = {entry.name: good_files(entry) for entry in entries}
     every = [data for files in good.values() for data in files]
-    runs = [("container", every, unpack, container)] if container else []
+    runs: list[tuple[str, list[bytes], Callable[[bytes], object], int]] = []
+    if container:
+        runs.append(("container", every, unpack, container))
     runs += [(name, files, decoder(), decoders) for name, files in good.items() if decoders]
     broken = 0
     for name, files, decode, count in runs:
