@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ C = TypeVar("C", bound="Codec")
 M = TypeVar("M", bound="ModelCodec")
 
 DEFAULT_QUALITY = 50.0
+HIGHEST_EFFORT = 9
 Model = str | os.PathLike[str]
 
 
@@ -42,6 +44,21 @@ def check_quality(quality: float | None) -> float:
     if isinstance(quality, (bool, str)) or not 1.0 <= value <= 100.0:  # false for NaN too
         raise UsageError(f"quality {quality!r} is none: it is a number from 1 (smallest file) to 100 (best)")
     return value
+
+
+def check_effort(effort: Any) -> int:
+    """Return `effort` as an int in 0..9; raises UsageError otherwise."""
+    try:
+        value = -1 if isinstance(effort, bool) else operator.index(effort)
+    except TypeError:
+        value = -1
+    if not 0 <= value <= HIGHEST_EFFORT:
+        raise UsageError(f"effort {effort!r} is none: it is a whole number from 0 (one pass) to {HIGHEST_EFFORT}")
+    return value
+
+
+def _effort_of(text: str) -> int:
+    return check_effort(int(text))
 
 
 class Codec(ABC):
@@ -129,7 +146,7 @@ class PictureCodec(Codec):
     """
 
     kind: ClassVar[Kind] = "picture"
-    options: ClassVar[Mapping[str, Callable[[str], Any]]] = MappingProxyType({"effort": int})
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = MappingProxyType({"effort": _effort_of})
 
     @abstractmethod
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from bench_helpers import KODAK, picture, script_codec
 from PIL import Image
 
+import bitfloor
 from bitfloor.errors import UsageError
 from bitfloor.tools.bench.codec_compressai import pack, unpack
 from bitfloor.tools.bench.codec_external import ending, fill, split_template
@@ -35,6 +36,13 @@ def test_codec_makes_a_file_that_comes_back(spec: str, tmp_path: Path) -> None:
     assert sizes[0] < sizes[1] / 2 and psnr[0] + 1 < psnr[1]
 
 
+def test_the_effort_of_an_own_codec_is_the_encoders_and_part_of_its_version(tmp_path: Path) -> None:
+    source, plain, refined = picture(0, 64, 64), make("mlicv2"), make("mlicv2:effort=1")
+    refined.encode(source, tmp_path / "x", 40)
+    assert (tmp_path / "x").read_bytes() == bitfloor.encode(source, quality=40, effort=1, fallback="never")
+    assert refined.version == f"{plain.version} effort=1"
+
+
 def test_jpeg2000_meets_its_compression_ratio(tmp_path: Path) -> None:
     codec, source = make("jpeg2000"), picture(1, 512, 512)
     codec.encode(source, tmp_path / "x", 24)
@@ -53,6 +61,8 @@ def test_distance_of_jpeg_xl_as_libjxl_documents_it() -> None:
     [
         ("nonesuch", "there is no codec 'nonesuch'"),
         ("jpeg:effort=3", "'effort=3' is none of subsampling=…, optimize=…, progressive=…"),
+        ("mlicv2:effort=10", "effort 10 is none: it is a whole number from 0"),
+        ("mlicv2:effort=high", "'high' does not suit effort"),
         ("webp:method=high", "'high' does not suit method"),
         ("exec:cjxl {in} -q {q}", "needs both {in} and {out}"),
         ("exec:cjxl {in} {out} => djxl {in}", "the decoder after => needs both"),

@@ -12,9 +12,10 @@ from PIL import Image
 from tiny_model import smooth_picture, tiny_codec
 
 import bitfloor
+from bitfloor.codecs.base import check_effort
 from bitfloor.codecs.image import codec as codec_module
 from bitfloor.codecs.image.codec import ImageCodec
-from bitfloor.codecs.image.refine import STEPS, WATCHER, descend, steps_of
+from bitfloor.codecs.image.refine import STEPS, WATCHER, descend
 from bitfloor.codecs.media.pictures.objects import as_picture
 from bitfloor.codecs.media.pictures.psnr import picture_psnr
 from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
@@ -60,10 +61,10 @@ def test_descent_finds_the_least_square_and_moves_only_what_is_free() -> None:
 
 
 def test_an_effort_is_a_whole_number_from_0_to_9() -> None:
-    assert [steps_of(effort) for effort in range(10)] == sorted(STEPS)
+    assert [check_effort(effort) for effort in range(len(STEPS))] == list(range(10)) and sorted(STEPS) == list(STEPS)
     for wrong in (-1, 10, 1.5, "3", True, None):
         with pytest.raises(UsageError, match="whole number from 0"):
-            steps_of(wrong)
+            check_effort(wrong)
 
 
 def test_a_refined_file_of_the_shipped_network_keeps_a_wished_size() -> None:

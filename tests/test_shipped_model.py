@@ -124,12 +124,13 @@ def test_freezing_costs_at_most_three_in_a_thousand(codec: ImageCodec, photograp
         assert CountingEncoder.bits <= 1.003 * replay.bits, f"quality {quality}"
 
 
-def test_settings_that_break_other_codecs_agree(photograph: np.ndarray, tmp_path: Path) -> None:
+@pytest.mark.parametrize("effort", [0, 1])
+def test_settings_that_break_other_codecs_agree(photograph: np.ndarray, tmp_path: Path, effort: int) -> None:
     """Three settings of the exactness matrix; all: python -m bitfloor.tools.exactness PICTURE."""
     path = tmp_path / "part.png"
     Image.fromarray(photograph[:128, :128]).save(path)
     chosen = [s for s in SETTINGS if s.name in ("2 threads", "aten default", "column-major weights")]
     assert len(chosen) == 3
-    hashes = matrix([path], 50, chosen, tmp_path, codecs=CODECS)
+    hashes = matrix([path], 50, chosen, tmp_path, codecs=CODECS, effort=effort)
     assert [len(row) for row in hashes.values()] == [6, 6, 6]
     assert disagreements(hashes) == []

@@ -75,15 +75,18 @@ def matrix(
     folder: Path,
     model: str = "",
     codecs: Sequence[str] = (),
+    effort: int = 0,
 ) -> dict[str, dict[str, str]]:
     """Latents hash of every file under every setting: {decoding setting: {file: SHA-256}}.
 
-    Without a model each codec has its default; without codecs every file has that of its kind.
+    Without a model each codec has its default; without codecs every file has that of its kind. `effort`
+    is for pictures.
     """
     files: list[str] = []
     for number, setting in enumerate(settings):
         stem = str(folder / f"{number}")
-        made = run_worker(setting, "encode", [",".join(codecs), model, str(quality), stem, *map(str, pictures)])
+        wishes = [",".join(codecs), model, str(quality), str(effort)]
+        made = run_worker(setting, "encode", [*wishes, stem, *map(str, pictures)])
         files.extend(made)
     return {s.name: run_worker(s, "decode", [model, *files]) for s in settings}
 
@@ -99,14 +102,20 @@ def disagreements(hashes: Mapping[str, Mapping[str, str]]) -> list[str]:
 @click.option("-q", "--quality", type=QUALITY, default=40.0, show_default=True)
 @click.option("--model", type=MODEL, default="", help="Name or path, as for encode; else the codec's default.")
 @click.option("--codec", "codecs", type=CODEC, multiple=True, help="In place of that of the file's kind.")
+@click.option("--effort", type=click.IntRange(0, 9), default=0, show_default=True, help="Of the encoder of pictures.")
 @click.option("--python", "pythons", multiple=True, help="Another interpreter that has bitfloor.")
 def command(
-    pictures: tuple[Path, ...], quality: float, model: str, codecs: tuple[str, ...], pythons: tuple[str, ...]
+    pictures: tuple[Path, ...],
+    quality: float,
+    model: str,
+    codecs: tuple[str, ...],
+    effort: int,
+    pythons: tuple[str, ...],
 ) -> None:
     """Run the exactness matrix over PICTURES; sounds are taken too."""
     settings = [*SETTINGS, *(Setting(f"other torch {n}", python=p) for n, p in enumerate(pythons, 1))]
     with tempfile.TemporaryDirectory() as folder:
-        hashes = matrix(pictures, quality, settings, Path(folder), model, codecs)
+        hashes = matrix(pictures, quality, settings, Path(folder), model, codecs, effort)
     for name, row in hashes.items():
         digest = hashlib.sha256("".join(row[k] for k in sorted(row)).encode()).hexdigest()
         click.echo(f"{name:20} {len(row)} files  {digest[:16]}")

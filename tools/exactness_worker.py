@@ -19,7 +19,9 @@ from ..codecs.sources import codec_for, read_source
 from ..entropy_models.exact.layers import ExactLayer
 
 
-def encode(transposed: bool, codecs: str, model: str, quality: str, stem: str, *sources: str) -> dict[str, str]:
+def encode(
+    transposed: bool, codecs: str, model: str, quality: str, effort: str, stem: str, *sources: str
+) -> dict[str, str]:
     """Write one file for each picture or sound and each of `codecs`; returns their paths.
 
     `codecs` are divided by commas; none stands for that of the file's kind.
@@ -30,7 +32,8 @@ def encode(transposed: bool, codecs: str, model: str, quality: str, stem: str, *
         data = Path(path).read_bytes()
         name = wished or codec_for(data, path)
         chosen = codec_called(name, transposed, model)
-        out.write_bytes(chosen.encode(read_source(data, name, path), quality=float(quality)))
+        options = {"effort": int(effort)} if chosen.kind == "picture" else {}
+        out.write_bytes(chosen.encode(read_source(data, name, path), quality=float(quality), **options))
         made[str(out)] = ""
     return made
 

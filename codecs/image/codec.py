@@ -17,13 +17,13 @@ from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
 from ...errors import CorruptStreamError, ModelError
 from .. import registry
-from ..base import ModelCodec, PictureCodec
+from ..base import ModelCodec, PictureCodec, check_effort
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
 from ..media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from ..media.pictures.psnr import picture_psnr
 from .frozen import FrozenImage
 from .loss import lagrangian
-from .refine import WATCHER, WINDOW, refine_window, steps_of
+from .refine import STEPS, WATCHER, WINDOW, refine_window
 from .tiles import TILE, Tile, map_tiles, tiles
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ImageCodec(ModelCodec, PictureCodec):
     @own_settings()
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
         """See `PictureCodec`."""
-        steps = steps_of(effort)
+        steps = STEPS[check_effort(effort)]
         q_index = torch.tensor([q_index_of(quality)])
         y = self._analyse(picture, q_index)
         plain = self._write(picture, y, y, q_index)

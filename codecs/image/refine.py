@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from operator import index
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...entropy_models.latent.symbol_coders import TrainingCoder
-from ...errors import UsageError
 from .loss import lagrangian
 from .model import ImageNetwork
 from .tiles import Tile
@@ -31,17 +28,6 @@ MOMENTUM = 0.5
 Watcher = Callable[[int, int], bool]
 # Hears after every step how many of all are done; where it returns True, the best latent so far is enough.
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
-
-
-def steps_of(effort: Any) -> int:
-    """Steps of the descent for an effort 0..9. Raises UsageError for anything else."""
-    try:
-        value = -1 if isinstance(effort, bool) else index(effort)
-    except TypeError:
-        value = -1
-    if not 0 <= value < len(STEPS):
-        raise UsageError(f"effort {effort!r} is none: it is a whole number from 0 (one pass) to {len(STEPS) - 1}")
-    return STEPS[value]
 
 
 def refine_window(
