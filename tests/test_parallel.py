@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -13,13 +12,12 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from parallel_work import job, work
 from PIL import Image
 
-from bitfloor.codecs.media.files import atomic_output
 from bitfloor.errors import BitfloorError, UsageError
 from bitfloor.tools.cli import main
-from bitfloor.tools.console import note
-from bitfloor.tools.jobs import Existing, Job, OneJob, Sizes
+from bitfloor.tools.jobs import Existing, OneJob, Sizes
 from bitfloor.tools.parallel import in_processes
 
 
@@ -53,30 +51,6 @@ def test_several_processes_write_what_one_writes(pictures: None, capsys: pytest.
     assert capsys.readouterr().err.splitlines()[0].startswith("bitfloor: in/bad.png")
 
 
-def job(name: str) -> Job:
-    return Job(Path(name), Path(f"{name}.out"))
-
-
-def work(job: Job) -> Sizes:
-    """What a name asks for."""
-    note(f"at {job.source}")
-    logging.getLogger("bitfloor.test").warning("of %s", job.source)
-    if job.source.name == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if job.source.name == "wrong":
-        raise UsageError("it is wrong")
-    if job.source.name == "odd":
-        raise OddError(1, 2)
-    return Sizes(os.getpid(), int(os.environ["OMP_NUM_THREADS"]))
-
-
-class OddError(Exception):
-    """An exception that does not survive pickle."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__("odd")
-
-
 def test_a_worker_that_dies_costs_its_job_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,25 +67,9 @@ def test_a_worker_that_dies_costs_its_job_alone(
     assert all(f"at {name}\nbitfloor: of {name}\n" in said for name in ("one", "two", "wrong", "odd", "three"))
 
 
-def half_written(job: Job) -> Sizes:
-    """Begin an output and wait."""
-    with atomic_output(job.target, False) as file:
-        file.write(b"half")
-        file.flush()
-        Path(f"{job.source}.begun").touch()
-        time.sleep(60)
-    return Sizes(0, 0)
-
-
-def interrupted() -> None:
-    jobs = [job(name) for name in ("one", "two")]
-    for _ in in_processes(jobs, OneJob(half_written, Existing()), 2):
-        pass
-
-
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
 def test_an_interruption_leaves_nothing_half_written(tmp_path: Path) -> None:
-    code = "import test_parallel; test_parallel.interrupted()"
+    code = "import parallel_work; parallel_work.interrupted()"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
     while not {"one.begun", "two.begun"} <= {path.name for path in tmp_path.iterdir()}:
