@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .lossless import LosslessCodec
     from .mecb import MECBCodec
     from .secodec.codec import SECodecCodec
+    from .seslm.synthesis import Speaker
 
 Source = Any
 Data = bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -42,13 +43,20 @@ def load(name: Literal["mecb"], model: Model | None = None) -> MECBCodec: ...
 @overload
 def load(name: Literal["lossless"], model: Model | None = None) -> LosslessCodec: ...
 @overload
+def load(name: Literal["seslm"], model: Model | None = None) -> Speaker: ...  # type: ignore[overload-overlap]
+@overload
 def load(name: str, model: Model | None = None) -> Codec: ...
-def load(name: str = "mlicv2", model: Model | None = None) -> Codec:
+def load(name: str = "mlicv2", model: Model | None = None) -> Codec | Speaker:
     """Return the codec called `name` with its model: one object for one model, however it is asked for.
 
     `model` is a name that `bitfloor models` shows, a model file, or a folder with one model; None is the codec's
-    default. Raises UsageError for an unknown codec, ModelError where there is no such model.
+    default. "seslm" gives a `Speaker`, which is no codec: it says texts.
+    Raises UsageError for an unknown codec, ModelError where there is no such model.
     """
+    if name == "seslm":
+        from .seslm.synthesis import Speaker
+
+        return Speaker.load(model)
     return registry.load(name).load(model)
 
 

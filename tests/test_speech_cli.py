@@ -1,4 +1,4 @@
-"""The command line on speech: encode, decode, info, tokens, say, with a toy model."""
+"""The command line on speech: encode, decode, info, tokens, continue, with a toy model."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def run(models, tmp_path, monkeypatch, capsys):
     soundfile.write("clip.wav", samples, 48_000)
 
     def call(*args):
-        if args[0] in ("encode", "tokens", "say") and "--model" not in args:
+        if args[0] in ("encode", "tokens", "continue") and "--model" not in args:
             args = (*args, "--model", "toy")  # and not the one in the box
         status = main([str(a) for a in args])
         captured = capsys.readouterr()
@@ -88,17 +88,17 @@ def test_tokens_of_a_sound_and_of_its_file_are_the_same(run, codec, name):
 
 def test_say_turns_tokens_into_the_sound_of_the_file_and_goes_on(run, codec):
     run("tokens", "clip.wav", "-o", "t.json")
-    assert run("say", "t.json", "-o", "said.wav")[0] == 0
+    assert run("continue", "t.json", "-o", "said.wav")[0] == 0
     said, rate = soundfile.read("said.wav")
     tokens = np.array(json.loads(Path("t.json").read_bytes())["tokens"])
     gain = round(json.loads(Path("t.json").read_bytes())["gain_db"] / STEP)
     np.testing.assert_allclose(said, codec.synthesise(tokens, gain).samples.clip(-1, 1), atol=1e-4)
-    assert run("say", "t.json", "--seconds", 0.4, "-o", "more.wav")[0] == 0
+    assert run("continue", "t.json", "--seconds", 0.4, "-o", "more.wav")[0] == 0
     more, _ = soundfile.read("more.wav")
     assert rate == 16_000 and more.size == said.size + 6400
     # Up to where the new frames reach back, the beginning is the same.
     np.testing.assert_allclose(more[:4000], said[:4000], atol=1e-4)
-    run("say", "t.json", "--seconds", 0.4, "--seed", 1, "-o", "other.wav")
+    run("continue", "t.json", "--seconds", 0.4, "--seed", 1, "-o", "other.wav")
     assert (soundfile.read("other.wav")[0] != more).any()
 
 
@@ -116,7 +116,7 @@ def test_say_turns_tokens_into_the_sound_of_the_file_and_goes_on(run, codec):
 )
 def test_what_say_refuses(run, tmp_path, content, status, message):
     (tmp_path / "in").write_bytes(content)
-    found, _, err = run("say", "in", "-o", "out.wav")
+    found, _, err = run("continue", "in", "-o", "out.wav")
     assert found == status and message in err and err.count("\n") == 1
 
 
@@ -145,7 +145,7 @@ def test_what_say_refuses(run, tmp_path, content, status, message):
 )
 def test_token_files_with_wrong_fields_are_refused_in_one_line(run, fields, message):
     Path("in.json").write_text(json.dumps({"tokens": [[0]], **fields}))
-    status, _, err = run("say", "in.json", "-o", "out.wav")
+    status, _, err = run("continue", "in.json", "-o", "out.wav")
     assert status == 3 and message in err and err.count("\n") == 1 and "in.json" in err
     assert not Path("out.wav").exists()
 
@@ -157,7 +157,7 @@ def test_token_files_with_wrong_fields_are_refused_in_one_line(run, fields, mess
 )  # fmt: skip
 def test_numbers_that_say_refuses_in_one_line(run, options):
     Path("in.json").write_text('{"tokens": [[0]]}')
-    status, _, err = run("say", "in.json", "-o", "out.wav", *options)
+    status, _, err = run("continue", "in.json", "-o", "out.wav", *options)
     assert status == 2 and err.count("\n") == 1 and "unexpected" not in err
 
 
@@ -171,7 +171,7 @@ def test_a_json_file_of_tokens_says_how_loud_and_an_npy_file_does_not(run):
     assert gains[0] - gains[1] == 40
     loudness = {}
     for name in ("clip.json", "soft.json", "clip.npy", "soft.npy"):
-        assert run("say", name, "-o", f"{name}.wav")[0] == 0
+        assert run("continue", name, "-o", f"{name}.wav")[0] == 0
         loudness[name] = np.std(soundfile.read(f"{name}.wav")[0])
     assert loudness["clip.json"] / loudness["soft.json"] == pytest.approx(100, rel=0.1)
     assert loudness["clip.npy"] / loudness["soft.npy"] == pytest.approx(1, rel=0.1)
@@ -196,7 +196,7 @@ def test_every_command_takes_every_sound(run, codec, suffix):
     assert run("encode", "folder", "-o", "out/", "--model", "toy")[0] == 0
     assert codec.decode(Path("out/x.bf").read_bytes())[0].shape == (24_000,)
     assert run("tokens", f"folder/x.{suffix}")[0] == 0
-    assert run("say", f"folder/x.{suffix}", "-o", "said.wav")[0] == 0
+    assert run("continue", f"folder/x.{suffix}", "-o", "said.wav")[0] == 0
 
 
 def test_info_says_seconds_bits_and_loudness(run):
@@ -257,11 +257,11 @@ def test_tokens_and_sounds_go_where_they_fit(run, tmp_path):
     assert status == 2 and "replaced by its own output" in err
     Path("folder").mkdir()
     before = sorted(path.name for path in tmp_path.iterdir())
-    for args in (["say", "clip.wav", "-o", "x.png"], ["say", "clip.wav", "-o", "clip.wav", "-f"],
-                 ["tokens", "clip.wav", "-o", "x.wav"], ["say", "clip.wav", "-o", "."]):  # fmt: skip
+    for args in (["continue", "clip.wav", "-o", "x.png"], ["continue", "clip.wav", "-o", "clip.wav", "-f"],
+                 ["tokens", "clip.wav", "-o", "x.wav"], ["continue", "clip.wav", "-o", "."]):  # fmt: skip
         status, _, err = run(*args)
         assert status == 2 and err.count("\n") == 1, args
-    assert run("tokens", "folder")[0] == run("say", "folder", "-o", "x.wav")[0] == 3
+    assert run("tokens", "folder")[0] == run("continue", "folder", "-o", "x.wav")[0] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
@@ -273,7 +273,7 @@ def test_a_picture_and_a_sound_of_one_name(run):
     assert run("decode", "other.bf")[0] == 0 and Path("other.png").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("command", [("tokens",), ("say", "-o", "out.wav")])
+@pytest.mark.parametrize("command", [("tokens",), ("continue", "-o", "out.wav")])
 def test_a_compressed_picture_is_not_called_a_missing_model(run, command):
     image = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
     Path("p.bf").write_bytes(bitfloor.load("mecb").encode(image, rate=2))

@@ -91,7 +91,8 @@ def command(
 
     The speech codec takes two or three runs with the same -o: --codec secodec; then, if time allows, --codec
     secodec-adversarial, which trains its decoder against discriminators; then --codec secodec-tokens, which trains
-    the model of its tokens and writes the model.
+    the model of its tokens and writes the model. --codec seslm trains what `bitfloor say` speaks with, on files that
+    `python -m bitfloor.tools.training.aligned_speech` makes.
 
     A picture model is written with 8 bits a weight: how to round them is learned from FOLDERS, and what it costs is
     measured there, on pictures that no training sees.
@@ -102,6 +103,7 @@ def command(
         raise UsageError("give either --minutes or --steps")
     from ..training.export_image import export_image
     from ..training.export_secodec import STAGES, export_secodec
+    from ..training.export_seslm import export_seslm
     from ..training.loop import Budget, Trainer
     from ..training.model_card import check_name
     from ..training.precision import check_device
@@ -122,6 +124,8 @@ def command(
         if pictures:
             share = 1.0 if export or minutes is None else min(1.0, minutes / THOROUGH_MINUTES)
             return export_image(out, codec, folders, name, start if export else None, share)
+        if codec == "seslm":
+            return export_seslm(out, folders, name)
         return export_secodec(out, preset, name)
 
     if export:
@@ -157,7 +161,7 @@ def command(
     if trainer.rank == 0:
         for figure, value in trainer.validate().items():
             click.echo(f"{figure} {value if isinstance(value, int) else format(value, '.4f')}")
-        writing = pictures or codec == "secodec-tokens"  # the other trainings have a next stage
+        writing = pictures or codec in ("secodec-tokens", "seslm")  # the other trainings have a next stage
         click.echo(write() if writing else trainer.path)
 
 

@@ -16,7 +16,7 @@ from .task import Task
 if TYPE_CHECKING:
     from ...codecs.image.config import ImageConfig
 
-SPEECH_CODECS = ("secodec", "secodec-adversarial", "secodec-tokens")
+SPEECH_CODECS = ("secodec", "secodec-adversarial", "secodec-tokens", "seslm")
 
 Config = TypeVar("Config")
 
@@ -89,6 +89,11 @@ def make_task(
 
         task = TokenTask if codec == "secodec-tokens" else AdversarialTask
         return task(trained(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
+    if codec == "seslm":
+        from ...codecs.secodec.codec import SECodecCodec
+        from .speaking import SESLMTask
+
+        return SESLMTask(SECodecCodec.load(), places, batch=batch)
     raise _unknown(codec)
 
 

@@ -27,10 +27,10 @@ _LARGEST = {"WAV": (1 << 32) - 4096, "AIFF": (1 << 32) - 4096}  # bytes that the
 _BLOCK = 4096  # libsndfile's Vorbis encoder keeps a block on its stack: 2,400,000 samples at once crash it
 
 
-def write_sound(sound: SoundSource, path: str | Path, overwrite: bool = False) -> None:
+def write_sound(sound: SoundSource, path: str | Path, overwrite: bool = False, *, comment: str = "") -> None:
     """Writes a file whose suffix says the format, WAV without one and for "-". What is beyond -1..1 is clipped.
 
-    WAV, FLAC and AIFF get 16-bit samples; a WAV beyond 4 GiB becomes RF64.
+    WAV, FLAC and AIFF get 16-bit samples; a WAV beyond 4 GiB becomes RF64. A `comment` goes into the metadata.
 
     Raises:
         UsageError: for another suffix, and as `files.atomic_output` does.
@@ -40,7 +40,7 @@ def write_sound(sound: SoundSource, path: str | Path, overwrite: bool = False) -
     with tempfile.TemporaryFile() as spool, atomic_output(path, overwrite) as file:
         # libsndfile goes back to fill in the header, which a pipe cannot.
         seeks = not is_stream(path)
-        clipped = _write(sound, file if seeks else spool, file_format, subtype)
+        clipped = _write(sound, file if seeks else spool, file_format, subtype, comment)
         if not seeks:
             spool.seek(0)
             shutil.copyfileobj(spool, file)
@@ -66,11 +66,13 @@ def _format(suffix: str, size: int) -> tuple[str, str]:
     return file_format, subtype
 
 
-def _write(sound: SoundSource, file: BinaryIO, file_format: str, subtype: str) -> int:
+def _write(sound: SoundSource, file: BinaryIO, file_format: str, subtype: str, comment: str) -> int:
     """Writes the whole file and returns how many samples were clipped."""
     clipped = 0
     try:
         with soundfile.SoundFile(file, "w", sound.rate, 1, subtype=subtype, format=file_format) as target:
+            if comment:
+                target.comment = comment
             for block in in_blocks(sound.blocks(), _BLOCK):
                 clipped += int(np.count_nonzero(np.abs(block) > 1))
                 target.write(np.clip(block, -1, 1))

@@ -1,0 +1,1 @@
+"""SESLM: speech from text over the tokens of SECodec."""
