@@ -24,7 +24,7 @@ from .text import parts, sentences, words
 
 NAME = "seslm"
 COMMENT = "Synthetic speech made by bitfloor (SESLM)"  # what files of it say of themselves
-TEMPERATURE, SPEEDS = 0.7, (0.5, 2.0)
+TEMPERATURE, SPEEDS = 0.3, (0.5, 2.0)
 PROMPT_SECONDS = (1.0, 15.0)  # the shortest that describes a voice, and how much is heard of a longer one
 _LONGEST = 40  # frames of a phone
 _EDGES = (5, 12)  # frames of the pause before and after a sentence

@@ -19,7 +19,7 @@ from ..options import MODEL, SEED, STREAM, TARGET, Number
 @click.option("-o", "--out", type=TARGET, required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
 @click.option("--voice", type=STREAM, help="Speak like the voice in this sound: 3 s or more of one person.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Another seed, another reading.")
-@click.option("--temperature", type=Number(0, 10), default=0.7, show_default=True,
+@click.option("--temperature", type=Number(0, 10), default=0.3, show_default=True,
               help="Lower is plainer; 0 always takes the likeliest.")  # fmt: skip
 @click.option("--speed", type=Number(0.5, 2), default=1.0, show_default=True, help="2 is twice as fast.")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")

@@ -64,8 +64,8 @@ def command(
     """Write the tokens of each IN, a sound, a compressed one, or all sounds of a folder: 50 rows of codes a second.
 
     Layer 1 holds most of what is said, the others how it sounds. `bitfloor continue` turns them back into sound.
-    An .npy file holds the tokens alone, (frames, layers); a .json file also how loud the sound is. A .parquet file has a row
-    for each sound; a .tar file, as WebDataset reads them, an .npy and a .json.
+    An .npy file holds the tokens alone, (frames, layers); a .json file also how loud the sound is. A .parquet file
+    has a row for each sound; a .tar file, as WebDataset reads them, an .npy and a .json.
 
     A run that was interrupted goes on with --skip-existing.
 
