@@ -94,12 +94,16 @@ def test_command(speaker, tmp_path, capsys):
         samples = file.read(dtype="float32")
     np.testing.assert_allclose(samples, speaker.say("The cat.", seed=3).samples.clip(-1, 1), atol=1e-4)
     (tmp_path / "text.txt").write_text("The cat. The dog.")
-    assert main(["say", "--file", "text.txt", "--model", "voice", "-o", "two.flac", "--voice", "one.wav"]) in (0, 2)
+    for name, seconds in (("voice.wav", 2), ("short.wav", 0.5)):
+        soundfile.write(name, np.random.default_rng(0).standard_normal(int(seconds * 16_000)) / 10, 16_000)
+    assert main(["say", "--file", "text.txt", "--model", "voice", "-o", "two.flac", "--voice", "voice.wav"]) == 0
+    assert soundfile.info("two.flac").duration > 0.5
     capsys.readouterr()
     wrong = (
         [*call, "one.wav"],
         [*call, "x.png"],
         [*call, "y.wav", "--voice", "none.wav"],
+        [*call, "y.wav", "--voice", "short.wav"],
         ["say", "", "--model", "voice", "-o", "z.wav"],
         ["say", "Привет", "--model", "voice", "-o", "z.wav"],
         ["say", "-o", "z.wav", "--model", "voice"],

@@ -63,8 +63,8 @@ class ImageNetwork(nn.Module):
         """CompressAI's protocol, with the quality indices (B,) beside the picture.
 
         In training noise stands for rounding in the likelihoods, and rounding with a straight-through gradient
-        everywhere else. In evaluation everything is rounded. Where the latent `y` is given, nobody looks at the
-        picture.
+        everywhere else. In evaluation everything is rounded. Where the latent `y` (B, H / 16, W / 16, M) is
+        given, nobody looks at the picture.
         """
         state = self.gains.state(q_index)
         y = self.analyse(x, q_index) if y is None else y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from .frozen import FrozenSESLM
 from .model import START, places_of
 from .pronunciation import NUMBER_OF, SILENCE, Phone, phones
 from .text import parts, sentences, words
+from .wishes import TEMPERATURE, check_wishes
 
 NAME = "seslm"
 COMMENT = "Synthetic speech made by bitfloor (SESLM)"  # what files of it say of themselves
-TEMPERATURE, SPEEDS = 0.3, (0.5, 2.0)
 PROMPT_SECONDS = (1.0, 15.0)  # the shortest that describes a voice, and how much is heard of a longer one
 _LONGEST = 40  # frames of a phone
 _EDGES = (5, 12)  # frames of the pause before and after a sentence
@@ -69,7 +68,7 @@ class Speaker:
         """
         plan = self.plan(text)
         heard = self._voice(voice)
-        _check(seed, temperature, speed)
+        check_wishes(seed, temperature, speed)
         made = (
             self.frozen.codec.synthesise(self._tokens(piece, heard, seed + number, temperature, speed))
             for number, piece in enumerate(plan)
@@ -91,7 +90,7 @@ class Speaker:
         self, text: str, *, voice: Any = None, seed: int = 0, temperature: float = TEMPERATURE, speed: float = 1.0
     ) -> np.ndarray:
         """Codes (F, L) int64 of a whole text for `SECodecCodec.synthesise`; arguments as for `say_sentences`."""
-        _check(seed, temperature, speed)
+        check_wishes(seed, temperature, speed)
         plan, heard = self.plan(text), self._voice(voice)
         return np.concatenate(
             [self._tokens(piece, heard, seed + number, temperature, speed) for number, piece in enumerate(plan)]
@@ -155,11 +154,3 @@ def durations_of(expected: Tensor, numbers: Tensor, speed: float) -> Tensor:
         owed += frames - whole
         made.append(whole)
     return torch.tensor(made)
-
-
-def _check(seed: int, temperature: float, speed: float) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise UsageError(f"a seed is a whole number of 0 to {2**32 - 1}, not {seed!r}")
-    for name, value, low, high in (("temperature", temperature, 0, 10), ("speed", speed, *SPEEDS)):
-        if not isinstance(value, (int, float)) or not math.isfinite(value) or not low <= value <= high:
-            raise UsageError(f"a {name} is a number of {low:g} to {high:g}, not {value!r}")

@@ -130,6 +130,7 @@ def page(template: str, data: Mapping[str, Any], *scripts: str) -> str:
     # "<" never stands in the data as such, so that no text of it can end the script element
     inline = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
+        "head": text("head.html"),
         "title": escape(str(data["title"])),
         "style": text("style.css"),
         "viewer": text("viewer.html"),

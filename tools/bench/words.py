@@ -20,33 +20,19 @@ from typing import Any
 
 import numpy as np
 
+from ...codecs.seslm import numbers
 from ...errors import UsageError
 
 MODEL_VARIABLE = "BITFLOOR_WHISPER"
 RATE = 16000  # Hz, what Whisper hears
 _ABBREVIATIONS = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint", "ok": "okay"}
-_UNITS = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _PACKED = 999_999  # larger numbers are read digit by digit
 
 
 def spoken_number(digits: str) -> list[str]:
     """A whole number as English words; one with a leading zero or beyond a million digit by digit."""
-    if (digits[0] == "0" and len(digits) > 1) or int(digits) > _PACKED:
-        return [_UNITS[int(digit)] for digit in digits]
-    return _cardinal(int(digits)) or [_UNITS[0]]
-
-
-def _cardinal(number: int) -> list[str]:
-    if number < 20:
-        return [_UNITS[number]] if number else []
-    if number < 100:
-        return [_TENS[number // 10 - 2], *_cardinal(number % 10)]
-    size, name = (100, "hundred") if number < 1000 else (1000, "thousand")
-    return [*_cardinal(number // size), name, *_cardinal(number % size)]
+    by_digits = (digits[0] == "0" and len(digits) > 1) or int(digits) > _PACKED
+    return (numbers.digits(digits) if by_digits else numbers.cardinal(int(digits))).split()
 
 
 def words_of(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ...codecs.media.files import STANDARD, check_output, read_bytes, shown_name
+from ...codecs.seslm.wishes import SPEEDS, TEMPERATURE, TEMPERATURES
 from ...errors import UnreadableInputError, UsageError
 from ..console import QUIET, common_options, note, setting
 from ..options import MODEL, SEED, STREAM, TARGET, Number
@@ -19,9 +20,9 @@ from ..options import MODEL, SEED, STREAM, TARGET, Number
 @click.option("-o", "--out", type=TARGET, required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
 @click.option("--voice", type=STREAM, help="Speak like the voice in this sound: 3 s or more of one person.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Another seed, another reading.")
-@click.option("--temperature", type=Number(0, 10), default=0.3, show_default=True,
+@click.option("--temperature", type=Number(*TEMPERATURES), default=TEMPERATURE, show_default=True,
               help="Lower is plainer; 0 always takes the likeliest.")  # fmt: skip
-@click.option("--speed", type=Number(0.5, 2), default=1.0, show_default=True, help="2 is twice as fast.")
+@click.option("--speed", type=Number(*SPEEDS), default=1.0, show_default=True, help="2 is twice as fast.")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ from ...codecs.secodec.codec import SECodecCodec
 from ...codecs.secodec.spectrum import SAMPLE_RATE
 from ...codecs.seslm.pronunciation import NUMBER_OF, SILENCE, pronounce
 from ...codecs.seslm.text import PAUSES, words
-from ...errors import UnreadableInputError
+from ...errors import BitfloorError, UnreadableInputError
 from .speech import load_waveform, to_float
 
 FORMAT = "bitfloor aligned speech 1"
+COLUMNS = {"file", "source", "speaker", "confidence", "text"}
 TRUSTED = ("exact", "high")  # confidence in a transcript that is good enough
 _ALIGNER_RATE = 100  # frames a second
 _BEAM = 1e-80
@@ -181,7 +183,10 @@ def prepare(transcripts: Path, out: Path, codec: SECodecCodec, most: int | None 
     Files are relative to the table. Returns how many utterances were written and how many left out.
     """
     with transcripts.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["confidence"] in TRUSTED][:most]
+        table = csv.DictReader(file, delimiter="\t")
+        if missing := COLUMNS - set(table.fieldnames or ()):
+            raise UnreadableInputError(f"{transcripts} has no column {', '.join(sorted(missing))}, divided by tabs")
+        rows = [row for row in table if row["confidence"] in TRUSTED][:most]
     paths = [transcripts.parent / row["file"] for row in rows]
     lexicon, names = _lexicon([row["text"] for row in rows])
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1) as pool:
@@ -209,7 +214,12 @@ def prepare(transcripts: Path, out: Path, codec: SECodecCodec, most: int | None 
 @click.option("--most", type=int, help="Only the first so many utterances.")
 def main(transcripts: Path, out: Path, most: int | None) -> None:
     """Write the speech of a table of transcripts as a file to train SESLM on."""
-    written, left_out = prepare(transcripts, out, SECodecCodec.load(), most)
+    if find_spec("pocketsphinx") is None:
+        raise click.ClickException("speech is aligned by PocketSphinx: pip install pocketsphinx")
+    try:
+        written, left_out = prepare(transcripts, out, SECodecCodec.load(), most)
+    except BitfloorError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(f"{out}: {written} utterances, {left_out} left out")
 
 
