@@ -14,7 +14,8 @@ from bitfloor.codecs.seslm import pronunciation
 from bitfloor.codecs.seslm.frozen import centroids_of, save_frozen
 from bitfloor.codecs.seslm.model import SESLM, SESLMConfig, places_of
 from bitfloor.codecs.seslm.synthesis import COMMENT, Speaker, durations_of
-from bitfloor.errors import UsageError
+from bitfloor.errors import UnreadableInputError, UsageError
+from bitfloor.tools.bench.speech_synthesis import read_texts, understand
 from bitfloor.tools.cli import main
 from bitfloor.tools.training.aligned_speech import AlignedUtterance, frames_of, read, save
 from bitfloor.tools.training.speaking import SESLMTask
@@ -57,10 +58,11 @@ def test_durations_add_up_and_follow_the_speed():
 
 def test_same_seed_same_tokens(speaker):
     text = "The cat. The dog!"
-    codes = speaker.tokens(text, seed=5)
+    codes = speaker.tokens(text, seed=5, temperature=0.9)
     assert codes.shape[1] == 3 and (codes >= 0).all() and (codes < speaker.frozen.codec.codebook_sizes).all()
-    np.testing.assert_array_equal(codes, speaker.tokens(text, seed=5))
-    assert not np.array_equal(codes, speaker.tokens(text, seed=6))
+    np.testing.assert_array_equal(codes, speaker.tokens(text, seed=5, temperature=0.9))
+    assert not np.array_equal(codes, speaker.tokens(text, seed=6, temperature=0.9))
+    np.testing.assert_array_equal(speaker.tokens(text, seed=5), speaker.tokens(text, seed=6))  # the likeliest of all
     assert len(speaker.tokens(text, speed=2)) < len(codes) < len(speaker.tokens(text, speed=0.5))
 
 
@@ -154,3 +156,36 @@ def test_the_model_in_the_box_speaks():
     codes = speaker.tokens("The rainbow is a division of white light into many beautiful colors.")
     assert codes.shape[1] == 8 and 100 < len(codes) < 400  # 2 to 8 s
     assert len(set(codes[:, 0].tolist())) > 20
+
+
+class Parrot:
+    """Hears the words that it is told to, one sound after the other."""
+
+    def __init__(self, heard):
+        self.heard, self.sounds = iter(heard), []
+
+    def words(self, samples):
+        self.sounds.append(samples)
+        return next(self.heard).split()
+
+
+def test_words_wrong_of_recordings_codec_and_speech(speaker, tmp_path):
+    soundfile.write("a.wav", np.random.default_rng(0).standard_normal(8000) / 10, 8000)
+    table = tmp_path / "texts.tsv"
+    table.write_text("file\ttext\na.wav\tThe cat.\nb.wav\tThe dog! The dog.\n")
+    parrot = Parrot(["the cat", "the hat", "cat", "the dog the dog the dog"])
+    *_, last = understand(read_texts(table), speaker, parrot, 0.0)
+    assert [sound.size for sound in parrot.sounds[:2]] == [16_000, 16_000]  # at the recogniser's rate
+    lines = list(last.lines())
+    assert lines[:3] == [
+        "original    0.0 % of 2 words wrong",
+        "codec      50.0 % of 2 words wrong",
+        "said       50.0 % of 6 words wrong",
+    ]
+    assert lines[3].startswith("real-time factor") and last.seconds > 0.2
+    table.write_text("name\ttext\n")
+    with pytest.raises(UnreadableInputError, match="no columns file and text"):
+        read_texts(table)
+    table.write_text("file\ttext\n")
+    with pytest.raises(UnreadableInputError, match="no rows"):
+        read_texts(table)

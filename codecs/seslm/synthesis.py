@@ -58,7 +58,7 @@ class Speaker:
             text: English.
             voice: whose voice to speak in: what `SECodecCodec.encode` takes, such as the name of a sound file, at
                 least 1 s of it; None for the voice in the box.
-            seed: another seed, another reading.
+            seed: another seed, another reading, where the temperature is above 0.
             temperature: below 1 the likelier sounds come more often; 0 always takes the likeliest.
             speed: 2 is twice as fast.
 

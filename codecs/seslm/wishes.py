@@ -6,7 +6,7 @@ import math
 
 from ...errors import UsageError
 
-TEMPERATURE = 0.3
+TEMPERATURE = 0.0  # the best understood of 0, 0.3, 0.5 and 0.7 on texts held out from training
 TEMPERATURES, SPEEDS, SEEDS = (0.0, 10.0), (0.5, 2.0), 2**32
 
 

@@ -1,18 +1,20 @@
-"""`bitfloor bench`: rate and distortion of any codecs on pictures or sounds, `compare` and `speed`."""
+"""`bitfloor bench`: rate and distortion of any codecs on pictures or sounds; `compare`, `speed`, `speech-synthesis`."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from ...codecs.seslm.wishes import TEMPERATURE, TEMPERATURES
 from ...errors import UsageError
-from ..console import common_options, is_terminal, note, resume_hint
+from ..console import QUIET, common_options, is_terminal, note, resume_hint, setting
 from ..groups import DefaultGroup
-from ..options import PATH, POSITIVE, STREAM, TEXT, Number
+from ..options import MODEL, PATH, POSITIVE, STREAM, TEXT, Number
 
 DEFAULT_CODECS = {"picture": "mlicv2,jpeg,webp,avif,jpeg2000", "sound": "secodec,opus"}
 WRITTEN = ("results.csv", "averages.csv", "summary.json", "table.md", "report.html", "json")
@@ -253,3 +255,34 @@ def speed(
     if out:
         text = json.dumps([speed.as_dict() for speed in speeds], indent=1) + "\n"
         write_bytes(text.encode(), out, force)
+
+
+@command.command("speech-synthesis")
+@click.argument("table", type=PATH)
+@click.option("--whisper", type=PATH, help="Folder of a Whisper model for faster-whisper. [BITFLOOR_WHISPER]")
+@click.option("--temperature", type=Number(*TEMPERATURES), default=TEMPERATURE, show_default=True)
+@click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
+@common_options
+def speech_synthesis(*, table: Path, whisper: Path | None, temperature: float, model: str | None) -> None:
+    """Let a recogniser hear `bitfloor say` speak the texts of TABLE, and count the words that it gets wrong.
+
+    TABLE has the columns file and text, divided by tabs. Beside that stand a text's own recording, where its file is
+    there, and that recording after the speech codec.
+    """
+    from tqdm import tqdm
+
+    from ...codecs.seslm.synthesis import Speaker
+    from ..bench.speech_synthesis import read_texts, understand
+    from ..bench.words import Recogniser, model_folder
+
+    folder = model_folder(whisper)
+    if folder is None:
+        raise UsageError("name the folder of a Whisper model with --whisper")
+    if find_spec("faster_whisper") is None:
+        raise UsageError("a recogniser needs the package faster-whisper: pip install 'bitfloor[bench-speech]'")
+    texts, speaker = read_texts(table), Speaker.load(model)
+    quiet = setting(click.get_current_context(silent=True), QUIET)
+    made = understand(texts, speaker, Recogniser(str(folder)), temperature)
+    *_, last = tqdm(made, total=len(texts), unit="text", disable=quiet or None, file=sys.stderr)
+    for line in last.lines():
+        click.echo(line)

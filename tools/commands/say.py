@@ -19,7 +19,7 @@ from ..options import MODEL, SEED, STREAM, TARGET, Number
 @click.option("--file", "source", type=STREAM, help="Read the text from a file.")
 @click.option("-o", "--out", type=TARGET, required=True, help="Sound: .wav, .flac, .ogg, .aiff.")
 @click.option("--voice", type=STREAM, help="Speak like the voice in this sound: 3 s or more of one person.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Another seed, another reading.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Another reading, above temperature 0.")
 @click.option("--temperature", type=Number(*TEMPERATURES), default=TEMPERATURE, show_default=True,
               help="Lower is plainer; 0 always takes the likeliest.")  # fmt: skip
 @click.option("--speed", type=Number(*SPEEDS), default=1.0, show_default=True, help="2 is twice as fast.")
