@@ -122,9 +122,10 @@ def test_a_block_is_torchvisions() -> None:
     assert (ours(x) - theirs(x)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("local", [False, True])
 @torch.no_grad()
-def test_blocks_begin_near_the_identity_and_reach_no_further_than_they_say() -> None:
-    blocks = ResidualSwin(CHANNELS, 3, HEADS, WINDOW, 1.0)
+def test_blocks_begin_near_the_identity_and_reach_no_further_than_they_say(local: bool) -> None:
+    blocks = ResidualSwin(CHANNELS, 3, HEADS, WINDOW, 1.0, local)
     x = torch.randn(1, 28, 28, CHANNELS)
     assert (blocks(x) - x).abs().mean() < 0.2
     farthest = 0
@@ -133,11 +134,24 @@ def test_blocks_begin_near_the_identity_and_reach_no_further_than_they_say() -> 
         changed[0, row, row] += 5
         moved = (randomised(blocks)(changed) != blocks(x))[0].any(-1).nonzero()
         farthest = max(farthest, int((moved - row).abs().max()))
-    assert farthest == reach(3, WINDOW) == 7
+    assert farthest == reach(3, WINDOW, local) == 7 + local
+
+
+@torch.no_grad()
+def test_a_local_convolution_begins_at_zero_and_is_one_of_the_hidden_features() -> None:
+    block, plain = SwinBlock(CHANNELS, HEADS, WINDOW, 0, 1.0, local=True), SwinBlock(CHANNELS, HEADS, WINDOW, 0, 1.0)
+    plain.load_state_dict(block.state_dict(), strict=False)
+    x = torch.randn(1, 8, 8, CHANNELS)
+    assert torch.equal(block(x), plain(x))
+    assert block.around is not None
+    block.around.weight[:, 0, 1, 1] = 1.0  # its middle: every feature once more
+    plain.leave.weight.mul_(2)
+    assert (block(x) - plain(x)).abs().max() < 1e-5
 
 
 SMALL = {
     "patch": SwinPatch((16, 24), (2, 1), (3, 2), heads=(2, 4), enhance=Enhance(width=8, growth=4, patch=4)),
+    "local": SwinPatch((16, 24), (2, 1), (3, 2), heads=(2, 4), local=True, enhance=Enhance(8, 4, patch=4)),
     "pyramid": Swin(8, (1, 2, 1), (2, 2, 2), enhance=Enhance(width=8, growth=4)),
 }
 

@@ -34,7 +34,7 @@ CONFIG = ImageConfig(
     embedding=4,
 )
 S2LIC = ImageConfig(
-    SwinPatch((16, 24), (2, 1), (2, 2), heads=(2, 4), enhance=Enhance(width=8, growth=4, patch=4)),
+    SwinPatch((16, 24), (2, 1), (2, 2), heads=(2, 4), local=True, enhance=Enhance(8, 4, patch=4)),
     CONFIG.hyper,
     Slices(
         CONFIG.slices.channels,

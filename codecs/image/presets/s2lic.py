@@ -27,7 +27,7 @@ _ACGC = (
     DeformableInter(inner=64, width=48, first=True),
 )
 _SMALL = msgspec.structs.replace(
-    _THEIRS, transform=SwinPatch(), slices=msgspec.structs.replace(_THEIRS.slices, contexts=_ACGC)
+    _THEIRS, transform=SwinPatch(local=True), slices=msgspec.structs.replace(_THEIRS.slices, contexts=_ACGC)
 )
 
 PRESETS = {

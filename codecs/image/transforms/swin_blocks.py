@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ....entropy_models.latent.grids import Depthwise
+
 LARGEST_SCALE = math.log(100)  # of the learned temperature
 FIRST_SCALE = math.log(10)
 BIAS_HIDDEN = 512
@@ -73,21 +75,30 @@ class SwinBlock(nn.Module):
     """x + norm(attention(x)), then x + norm(MLP(x)): norms after the branches, as Swin V2 has them.
 
     They begin with small weights, so a block begins near the identity.
+
+    With `local` the MLP has a 3x3 depthwise convolution beside its hidden features, which begins at zero. Windows meet
+    only where they are shifted, so without it, and at few blocks, borders of windows show in what g_s makes.
     """
 
-    def __init__(self, channels: int, heads: int, window: int, shift: int, ratio: float) -> None:
+    def __init__(self, channels: int, heads: int, window: int, shift: int, ratio: float, local: bool = False) -> None:
         super().__init__()
         self.attention = WindowAttention(channels, heads, window, shift)
         self.attention_norm, self.mixer_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
         inner = round(ratio * channels)
         self.enter, self.leave = nn.Linear(channels, inner), nn.Linear(inner, channels)
+        self.around = Depthwise(inner) if local else None
+        if self.around is not None:
+            nn.init.zeros_(self.around.weight)
+            nn.init.zeros_(self.around.bias)  # type: ignore[arg-type]
         for norm in (self.attention_norm, self.mixer_norm):
             nn.init.constant_(norm.weight, 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same shape."""
         x = x + self.attention_norm(self.attention(x))
-        return x + self.mixer_norm(self.leave(F.gelu(self.enter(x))))
+        hidden = F.gelu(self.enter(x))
+        hidden = hidden if self.around is None else hidden + self.around(hidden)
+        return x + self.mixer_norm(self.leave(hidden))
 
 
 class ResidualSwin(nn.Module):
@@ -97,10 +108,12 @@ class ResidualSwin(nn.Module):
     layer away.
     """
 
-    def __init__(self, channels: int, depth: int, heads: int, window: int, ratio: float) -> None:
+    def __init__(
+        self, channels: int, depth: int, heads: int, window: int, ratio: float, local: bool = False
+    ) -> None:
         super().__init__()
         shifts = (window // 2 * (number % 2) for number in range(depth))
-        self.blocks = nn.Sequential(*(SwinBlock(channels, heads, window, shift, ratio) for shift in shifts))
+        self.blocks = nn.Sequential(*(SwinBlock(channels, heads, window, shift, ratio, local) for shift in shifts))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same shape."""
@@ -108,9 +121,13 @@ class ResidualSwin(nn.Module):
         return (x + y) * 0.5
 
 
-def reach(depth: int, window: int) -> int:
-    """Positions around its own that one depends on after so many blocks: a window, then half of one for each shift."""
-    return window - 1 + window // 2 * (depth - 1) if depth else 0
+def reach(depth: int, window: int, local: bool = False) -> int:
+    """Positions around its own that one depends on after so many blocks: a window, then half of one for each shift.
+
+    With a local convolution it sees its neighbour's window too, which at the border of its own is the next one; that
+    one more counts once, since windows of the blocks before reach across every border.
+    """
+    return window - 1 + local + window // 2 * (depth - 1) if depth else 0
 
 
 def _windows(grid: Tensor, side: int) -> Tensor:

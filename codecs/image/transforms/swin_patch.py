@@ -20,6 +20,7 @@ class SwinPatch(PatchConfig, msgspec.Struct, frozen=True, tag="swin_patch", forb
         heads: of the attention at 1/8 and at 1/16.
         windows: their sides; both cover 64 pixels, to which pictures are padded, so no window is ever cut.
         ratio: width of a block's MLP for each feature.
+        local: whether a block's MLP sees the neighbours of each position.
         enhance: the modules at both ends.
     """
 
@@ -30,6 +31,7 @@ class SwinPatch(PatchConfig, msgspec.Struct, frozen=True, tag="swin_patch", forb
     heads: tuple[int, int] = (8, 16)
     windows: tuple[int, int] = (8, 4)
     ratio: float = 1.0
+    local: bool = False
     enhance: Enhance = Enhance(width=32, growth=16, patch=4)
 
     @property
@@ -41,14 +43,14 @@ class SwinPatch(PatchConfig, msgspec.Struct, frozen=True, tag="swin_patch", forb
     def reach(self) -> int:
         """Blocks at 1/8 and at 1/16, then the enhancement."""
         blocks = max(
-            reach(fine, self.windows[0]) / 2 + reach(coarse, self.windows[1])
+            reach(fine, self.windows[0], self.local) / 2 + reach(coarse, self.windows[1], self.local)
             for fine, coarse in (self.analysis_depths, self.synthesis_depths)
         )
         return math.ceil(blocks + self.enhance.reach / self.stride)
 
     def blocks(self, level: int, depth: int) -> nn.Module:
         """See `PatchConfig`."""
-        return ResidualSwin(self.widths[level], depth, self.heads[level], self.windows[level], self.ratio)
+        return ResidualSwin(self.widths[level], depth, self.heads[level], self.windows[level], self.ratio, self.local)
 
     def build(self, latent: int) -> tuple[Transform, Transform]:
         """See `TransformConfig`."""
