@@ -13,13 +13,14 @@ import pytest
 import torch
 from msgspec.structs import replace
 from PIL import Image
-from tiny_model import CONFIG, smooth_picture
+from tiny_model import CONFIG, S2LIC, smooth_picture
 
 from bitfloor.codecs.image.config import ImageConfig
 from bitfloor.codecs.image.frozen import load_network
 from bitfloor.codecs.image.loss import rate_and_distortion
 from bitfloor.codecs.image.model import ImageNetwork
 from bitfloor.codecs.image.presets.mlicv2 import MLICv2Codec
+from bitfloor.entropy_models.exact.tabulate import tabulate
 from bitfloor.entropy_models.parts import to_json
 from bitfloor.errors import ModelError, UnreadableInputError, UsageError
 from bitfloor.tools.training.export_image import export_image
@@ -88,6 +89,20 @@ def test_a_new_context_changes_nothing_until_it_is_trained(tag: str) -> None:
     assert read.grad is not None and read.grad.abs().max() > 0  # it does not stay at zero
     back = start_from(whole, ImageNetwork(without(CONFIG, tag)))
     assert back.dropped == start.new and not back.new
+
+
+def test_a_network_with_folded_norms_begins_as_it_ended() -> None:
+    trained, network = (ImageNetwork(S2LIC) for _ in range(2))
+    picture = torch.from_numpy(smooth_picture(128, 64)).permute(2, 0, 1)[None].float() / 255
+    trained(picture, torch.tensor([300]))  # moves the running statistics
+    tabulate(trained.eval())
+    assert str(start_from(trained, network)) == "every weight was taken over"
+    trained.train(), network.train()
+    outs = []
+    for each in (trained, network):
+        torch.manual_seed(1)
+        outs.append(each(picture, torch.tensor([300])))
+    assert torch.equal(*(out["likelihoods"]["y"] for out in outs))
 
 
 def test_another_network_is_a_clear_error_to_start_from() -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from ... import weights
 from ...codecs import registry
+from ...entropy_models.exact.tabulate import Normed
 from ...entropy_models.latent.reads import Reads
 from ...errors import ModelError
 
@@ -32,7 +33,8 @@ def start_from(trained: nn.Module, network: nn.Module) -> Start:
     """Give `network` the weights of `trained` wherever both have the same part.
 
     A context that only `network` has changes nothing at first: what others read of it begins at zero. A context that
-    only `trained` has is dropped, with what others read of it.
+    only `trained` has is dropped, with what others read of it. A norm that `trained` has folded into its layer stays
+    folded.
 
     Raises:
         ModelError: where a part of both has another shape.
@@ -42,6 +44,9 @@ def start_from(trained: nn.Module, network: nn.Module) -> Start:
         if name in target and target[name].shape != value.shape:
             shapes = " and ".join(str(tuple(t.shape)) for t in (value, target[name]))
             raise ModelError(f"cannot start from another network: {name} is {shapes}")
+    for prefix, part in network.named_modules():
+        if isinstance(part, Normed) and f"{prefix}.layer.weight" in source:
+            target = {name: value for name, value in target.items() if not name.startswith(f"{prefix}.norm.")}
     new = [name for name in target if name not in source]
     network.load_state_dict({**target, **{k: v for k, v in source.items() if k in target}})
     for prefix, reads in network.named_modules():
