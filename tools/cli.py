@@ -17,6 +17,7 @@ import click
 
 from .. import __version__
 from ..errors import BitfloorError
+from .collector import collect_rarely
 from .console import DEBUG, RESUME, common_options, error_line, open_missing_streams, setting
 from .threads import wait_passively
 
@@ -80,6 +81,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; nothing but `SystemExit` is ever raised."""
     open_missing_streams()
     wait_passively()
+    collect_rarely()
     _catch_signals()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name need not be text that the terminal has
