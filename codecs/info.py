@@ -81,8 +81,7 @@ def describe(data: bytes) -> FileInfo:
     entry = next((entry for entry in registry.CODECS if entry.codec_id == header.codec_id), None)
     names = entry.field_names if entry else ()
     fields = {
-        names[index] if index < len(names) else f"field {index + 1}": value
-        for index, value in enumerate(header.fields)
+        names[index] if index < len(names) else f"field {index + 1}": value for index, value in enumerate(header.fields)
     }
     return FileInfo(
         size=len(data),

@@ -172,9 +172,7 @@ def _as_symbols(source: Any) -> tuple[int, np.ndarray]:
         form, symbols = BYTES, np.frombuffer(bytes(source), dtype=np.uint8)
     elif hasattr(source, "convert") and hasattr(source, "getbands"):
         if source.mode.startswith(("I", "F")):
-            raise UsageError(
-                f"the codec mecb takes 8-bit pictures, not mode {source.mode}: give it as an array"
-            )
+            raise UsageError(f"the codec mecb takes 8-bit pictures, not mode {source.mode}: give it as an array")
         form, symbols = PICTURE, np.asarray(source.convert("L"))
     else:
         symbols = _as_array(source)
@@ -228,9 +226,7 @@ def _source_masses(symbols: np.ndarray, given: ArrayLike | None) -> Ints:
     present = np.flatnonzero(counts)
     missing = present[~np.isin(present, np.flatnonzero(masses))]
     if len(missing):
-        raise UsageError(
-            f"the source holds symbol {missing[0]}, to which the source law gives no probability"
-        )
+        raise UsageError(f"the source holds symbol {missing[0]}, to which the source law gives no probability")
     return masses
 
 

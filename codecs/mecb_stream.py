@@ -71,9 +71,7 @@ class Design:
     def tables(self) -> ProbabilityTables:
         """The range coder's table of the labels, from integers alone; the escape slot is never used."""
         frequencies = normalised_rows(np.append(self.label_masses, 0)[None, :])
-        return ProbabilityTables(
-            frequencies[0].astype(np.uint32), np.array([frequencies.shape[1]]), np.zeros(1, int)
-        )
+        return ProbabilityTables(frequencies[0].astype(np.uint32), np.array([frequencies.shape[1]]), np.zeros(1, int))
 
 
 def write_design(coder: RangeEncoder, design: Design) -> None:

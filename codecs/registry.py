@@ -105,9 +105,7 @@ def by_id(codec_id: int) -> CodecEntry:
     for entry in CODECS:
         if entry.codec_id == codec_id:
             return entry
-    raise CorruptStreamError(
-        f"the file needs codec {codec_id}, which this bitfloor does not have: upgrade bitfloor"
-    )
+    raise CorruptStreamError(f"the file needs codec {codec_id}, which this bitfloor does not have: upgrade bitfloor")
 
 
 def load(name: str) -> type[Codec]:

@@ -48,7 +48,7 @@ def contents(source: Any, codec: str | None, max_pixels: int = MAX_PIXELS) -> tu
 
 
 def kind_of(data: Path | bytes) -> Kind:
-    """"sound" for what libsndfile knows, or what starts as the usual sounds do, else "picture"."""
+    """ "sound" for what libsndfile knows, or what starts as the usual sounds do, else "picture"."""
     from .media.sound import is_sound
 
     if isinstance(data, bytes):

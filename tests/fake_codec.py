@@ -50,9 +50,7 @@ def _step(level, peak):
     return peak / 255 * 2 ** (6 - level / 1700)
 
 
-ENTRY = registry.CodecEntry(
-    "fake", 200, "picture", "fake_codec:FakeCodec", ("width", "height", "quality"), 9900
-)
+ENTRY = registry.CodecEntry("fake", 200, "picture", "fake_codec:FakeCodec", ("width", "height", "quality"), 9900)
 
 if __name__ == "__main__":
     from bitfloor.tools.cli import main

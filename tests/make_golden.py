@@ -42,9 +42,7 @@ def main() -> None:
         for name, (quality, count) in SOUNDS.items()
     ]
     parts += [
-        (codec, name, quality, smooth_picture(*size))
-        for codec in tiny
-        for name, (quality, *size) in TINY.items()
+        (codec, name, quality, smooth_picture(*size)) for codec in tiny for name, (quality, *size) in TINY.items()
     ]
     index = DATA / "golden.json"
     golden = json.loads(index.read_text()) if index.exists() else {}

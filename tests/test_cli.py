@@ -191,13 +191,7 @@ def test_damaged_files(run, photo):
 def test_info(run, photo):
     run("encode", "photo.png", "-q", 33.3)
     status, out, err = run("info", "photo.bf")
-    assert (
-        (status, err) == (0, "")
-        and "fake" in out
-        and "33.3" in out
-        and "is not here" in out
-        and "bit/pixel" in out
-    )
+    assert (status, err) == (0, "") and "fake" in out and "33.3" in out and "is not here" in out and "bit/pixel" in out
     found = json.loads(run("info", "--json", "photo.bf")[1])
     size = Path("photo.bf").stat().st_size
     assert (found["fields"]["width"], found["fields"]["height"], found["bytes"]) == (64, 48, size)

@@ -208,9 +208,7 @@ def test_rows_of_zeros_and_extremes_survive() -> None:
     assert torch.allclose(rows.weight(), weight, atol=1e-30, rtol=0.02)
 
 
-@pytest.mark.parametrize(
-    "left_out", ["exact.context.", "exact.hyper_synthesis.", "network.analysis.", ".grid"]
-)
+@pytest.mark.parametrize("left_out", ["exact.context.", "exact.hyper_synthesis.", "network.analysis.", ".grid"])
 def test_incomplete_models_are_clear_errors(path: Path, left_out: str) -> None:
     config, tensors = read_model(path, SMALL)
     victim = sorted(name for name in tensors if left_out in name)[-1]

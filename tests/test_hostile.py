@@ -114,9 +114,7 @@ def test_headers_of_chance_with_a_right_crc(data):
         refused(with_right_crc(data, fields=fields))
 
 
-@pytest.mark.parametrize(
-    "fields", [(2**16, 2**15, 100), (2**31, 1, 100), (1, 2**31, 100), (2**14, 2**14, 100)]
-)
+@pytest.mark.parametrize("fields", [(2**16, 2**15, 100), (2**31, 1, 100), (1, 2**31, 100), (2**14, 2**14, 100)])
 def test_pixels_that_are_not_there_take_no_memory(data, fields):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(with_right_crc(data, fields=fields))
@@ -127,9 +125,7 @@ def test_sections_of_chance_with_a_right_crc(data):
     good = dict(unpack(data).header.sections)
     for number in range(40):
         section = bytearray(good[Section.ALPHA])
-        section = (
-            section[: RNG.integers(1, len(section))] if number % 2 else bytes([number % 5]) + RNG.bytes(50)
-        )
+        section = section[: RNG.integers(1, len(section))] if number % 2 else bytes([number % 5]) + RNG.bytes(50)
         refused(with_right_crc(data, sections={Section.ALPHA: bytes(section)}))
     for sections in ({Section.ICC: b"\xff\xff\xff\0"}, {Section.ICC: b""}, {Section.DEPTH: b"\x09"}):
         refused(with_right_crc(data, sections=sections))

@@ -72,9 +72,7 @@ def test_file_bytes_are_the_ideal_code_length(codec: ImageCodec, monkeypatch: py
         assert CountingEncoder.bits / 8 - 1 <= len(data) <= 1.005 * CountingEncoder.bits / 8 + 24
 
 
-def test_tiles_with_their_margin_give_the_whole_transform(
-    codec: ImageCodec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_with_their_margin_give_the_whole_transform(codec: ImageCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = smooth_picture(64 * 5, 64 * 6)
     position = torch.tensor([100])
     samples = codec_module.Picture(picture)

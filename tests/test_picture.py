@@ -46,9 +46,7 @@ def test_other_things_are_no_pictures(source):
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
 def test_pil_images_come_back_as_they_were(mode):
-    source = (
-        DEEP[:, :, 0] if mode == "I;16" else COLOUR[:, :, : len(mode)] if mode != "L" else COLOUR[:, :, 0]
-    )
+    source = DEEP[:, :, 0] if mode == "I;16" else COLOUR[:, :, : len(mode)] if mode != "L" else COLOUR[:, :, 0]
     image = Image.fromarray(source, mode) if mode == "LA" else Image.fromarray(source)
     back = to_pil(as_picture(image))
     assert back.mode == mode and (np.asarray(back) == np.asarray(image)).all()

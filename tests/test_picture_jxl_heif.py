@@ -160,4 +160,3 @@ def test_without_pillow_heif_it_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(UnreadableInputError, match=r"pip install 'bitfloor\[heic\]'"):
         read_picture(b"\0\0\0\x18ftypheic" + bytes(16))
-

@@ -197,9 +197,7 @@ def test_a_grey_picture_whose_profile_needs_colour_is_a_colour_picture(depth, tm
 def test_a_profile_of_which_a_part_is_missing_is_left_out_and_said(caplog):
     for data in (rgb_png(iccp(SRGB[:-20])), file_of(Image.new("RGB", (4, 4)), "JPEG", icc_profile=SRGB[:-20])):
         assert read_picture(data, "a").icc is None
-    assert [record.getMessage() for record in caplog.records] == [
-        "a: the colour profile is broken and left out"
-    ] * 2
+    assert [record.getMessage() for record in caplog.records] == ["a: the colour profile is broken and left out"] * 2
 
 
 def test_a_profile_for_grey_does_not_fit_colours(caplog):

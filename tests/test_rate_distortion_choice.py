@@ -132,9 +132,7 @@ def test_the_frozen_model_chooses_alike_and_saves_more_than_it_loses(quantiser, 
     alone = choose_codes(frozen, quantiser, part, nearest, 1)  # one row, as a choice without search
     assert (alone != plain).mean() > 0.05
     saved = 8 * (len(encode_tokens(frozen, plain)) - len(encode_tokens(frozen, alone)))
-    lost = [
-        (part - quantiser.decode(torch.from_numpy(c)[None])[0]).square().sum(1).mean() for c in (plain, alone)
-    ]
+    lost = [(part - quantiser.decode(torch.from_numpy(c)[None])[0]).square().sum(1).mean() for c in (plain, alone)]
     # At the slope of the theory, bits for the same error: what the larger error would have saved by itself.
     assert saved > 1.2 * FRAMES * DIM / 2 * np.log2(float(lost[1] / lost[0])) > 0
     bits, worth = [], []

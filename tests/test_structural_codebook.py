@@ -150,8 +150,7 @@ def test_kmeans_is_a_fixed_point_as_good_as_scipys(frames):
     np.testing.assert_array_equal(cdist(frames, centroids).argmin(axis=1), labels)
     ours = cdist(frames, centroids).min(axis=1) @ cdist(frames, centroids).min(axis=1)
     theirs = min(
-        (cdist(frames, kmeans2(frames, 12, iter=100, minit="++", seed=s)[0]).min(axis=1) ** 2).sum()
-        for s in range(5)
+        (cdist(frames, kmeans2(frames, 12, iter=100, minit="++", seed=s)[0]).min(axis=1) ** 2).sum() for s in range(5)
     )
     assert ours < 1.1 * theirs
     np.testing.assert_array_equal(labels, kmeans(frames, 12, iterations=100))

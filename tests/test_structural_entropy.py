@@ -57,9 +57,7 @@ def test_one_dimensional_update_is_recomputation(seed, n_nodes):
     touched = rng.permutation(n_nodes)[: rng.integers(1, n_nodes + 1)]
     after = degrees.copy()
     after[touched] += rng.random(touched.size)
-    h1, volume = one_dimensional_update(
-        one_dimensional(degrees), degrees.sum(), degrees[touched], after[touched]
-    )
+    h1, volume = one_dimensional_update(one_dimensional(degrees), degrees.sum(), degrees[touched], after[touched])
     assert volume == pytest.approx(after.sum())
     assert h1 == pytest.approx(one_dimensional(after), abs=1e-12)
 

@@ -26,9 +26,7 @@ def naive_greedy(graph, labels):
     while labels.max() > 0:
         count = labels.max() + 1
         best = min(
-            (two_dimensional(graph, np.where(labels == y, x, labels)), x, y)
-            for y in range(count)
-            for x in range(y)
+            (two_dimensional(graph, np.where(labels == y, x, labels)), x, y) for y in range(count) for x in range(y)
         )
         if best[0] >= current - 1e-12:
             break

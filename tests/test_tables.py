@@ -271,9 +271,7 @@ def test_normalised_rows_keep_frequencies_less_one():
     assert np.array_equal(normalised_rows(wanted - 1), wanted)
 
 
-@pytest.mark.parametrize(
-    "rows", [[[0, 0]], [[-1, 2]], [[1.0, 2.0]], [[1]], [1, 2], [[ROW_SUM_MAX, 1]], [[2**40, 1]]]
-)
+@pytest.mark.parametrize("rows", [[[0, 0]], [[-1, 2]], [[1.0, 2.0]], [[1]], [1, 2], [[ROW_SUM_MAX, 1]], [[2**40, 1]]])
 def test_rows_that_are_no_frequencies_are_refused(rows):
     with pytest.raises(ValueError, match="frequencies"):
         normalised_rows(np.array(rows))

@@ -22,9 +22,7 @@ def test_it_prints_both_precisions_part_by_part(monkeypatch) -> None:  # type: i
 
 def test_the_least_of_the_steps_counts_and_the_first_does_not(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     steps = iter([(0.1, 0.1, 0.1), (5.0, 2.0, 4.0), (3.0, 6.0, 4.5)])
-    monkeypatch.setattr(
-        training_speed, "_step", lambda *_: dict(zip(training_speed.PARTS, next(steps), strict=True))
-    )
+    monkeypatch.setattr(training_speed, "_step", lambda *_: dict(zip(training_speed.PARTS, next(steps), strict=True)))
     spent = training_speed.measure(tiny_network(), 1, 64, 2, torch.float32)
     assert spent == {"forward": 3.0, "backward": 2.0, "optimiser": 4.0}
 

@@ -1,6 +1,6 @@
 """Part of the bundled photograph after JPEG, WebP and bitfloor at equal bytes, side by side.
 
-    python -m bitfloor.tools.comparison_picture [--bytes 5700] -o photograph.png
+python -m bitfloor.tools.comparison_picture [--bytes 5700] -o photograph.png
 """
 
 from __future__ import annotations

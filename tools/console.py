@@ -27,9 +27,9 @@ def common_options(function: Function) -> Function:
         (QUIET, ("--quiet",), "Say nothing but errors."),
         (VERBOSE, ("-v", "--verbose"), "Say more."),
     ):
-        function = click.option(
-            *options, is_flag=True, expose_value=False, callback=_remember(name), help=text
-        )(function)
+        function = click.option(*options, is_flag=True, expose_value=False, callback=_remember(name), help=text)(
+            function
+        )
     return function
 
 

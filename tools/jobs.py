@@ -166,9 +166,7 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def run_jobs(
-    jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existing, workers: int = 1
-) -> None:
+def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existing, workers: int = 1) -> None:
     """Do `work` for every job with a progress bar; ends the command with the code of the first failure.
 
     What goes wrong with one of several files is reported, and the others go on. Outputs that are there already are

@@ -210,7 +210,7 @@ class ImageCodec(ModelCodec, PictureCodec):
         width, height, q_index = header.fields
         if not (width * height and q_index <= Q_INDEX_MAX):
             raise CorruptStreamError(f"the header claims {width}x{height} pixels at quality index {q_index}")
-        blocks = math.prod(self._cells(height, width)) // self.frozen.network.config.hyper.factor ** 2
+        blocks = math.prod(self._cells(height, width)) // self.frozen.network.config.hyper.factor**2
         if blocks * self.frozen.exact.least_bits_per_block() > len(container.payload) * 8 + 64:
             raise CorruptStreamError(
                 f"the header claims {width}x{height} pixels, more than {len(container.payload)} bytes can hold"

@@ -57,9 +57,7 @@ class ImageNetwork(nn.Module):
         y: Tensor = self.analysis(x.permute(0, 2, 3, 1), self.q_scale.of_analysis(q_index))
         return y.float()
 
-    def forward(
-        self, x: Tensor, q_index: Tensor, y: Tensor | None = None
-    ) -> dict[str, Tensor | dict[str, Tensor]]:
+    def forward(self, x: Tensor, q_index: Tensor, y: Tensor | None = None) -> dict[str, Tensor | dict[str, Tensor]]:
         """CompressAI's protocol, with the quality indices (B,) beside the picture.
 
         In training noise stands for rounding in the likelihoods, and rounding with a straight-through gradient

@@ -39,9 +39,7 @@ class Tile:
 
     def inside(self, outer: Tile) -> Tile:
         """This tile in the coordinates of a tile around it."""
-        return Tile(
-            self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left
-        )
+        return Tile(self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left)
 
 
 def tiles(height: int, width: int, *, side: int | None = None) -> Iterator[Tile]:

@@ -1,7 +1,7 @@
 """From a sound to its tokens: level, latents, codes; of one sound of any length, or of several short ones together.
 
-    blocks --high-pass, 16 kHz, level--> frames --encoder--> latents --quantiser, then bits--> codes
-    codes --decoder--> what is missing of the level
+blocks --high-pass, 16 kHz, level--> frames --encoder--> latents --quantiser, then bits--> codes
+codes --decoder--> what is missing of the level
 """
 
 from __future__ import annotations

@@ -162,9 +162,7 @@ class SECodecCodec(SoundCodec, ModelCodec):
         Raises:
             UsageError: for a waveform that `as_sound` refuses, and for lengths, layers or a device that cannot be.
         """
-        return encode_batch(
-            self, waveforms, lengths, sample_rate=sample_rate, layers=layers, rule=rule, device=device
-        )
+        return encode_batch(self, waveforms, lengths, sample_rate=sample_rate, layers=layers, rule=rule, device=device)
 
     def decode_batch(
         self, tokens: Any, mask: Any = None, *, gain_db: Any = None, lengths: Any = None, device: Device | None = None
@@ -197,9 +195,7 @@ class SECodecCodec(SoundCodec, ModelCodec):
             raise UsageError(f"a chunk is a whole number of frames, not {chunk!r}")
         return stream(self.frozen, frames, as_gains(gain_db, 1)[0], chunk)
 
-    def analyse(
-        self, source: Any, layers: int | None = None, rule: str = CHEAPEST, device: Device = "cpu"
-    ) -> Analysed:
+    def analyse(self, source: Any, layers: int | None = None, rule: str = CHEAPEST, device: Device = "cpu") -> Analysed:
         """Codes and gain of a sound; all layers when None. `rule` as in `encode`.
 
         Raises:

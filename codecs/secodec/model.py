@@ -79,9 +79,7 @@ class SECodecNetwork(nn.Module):
         """(B, T) -> latents (B, F, dim), F = ceil(T / hop) and at least 1."""
         return self.encoder(pad_to_frames(waveform, self.config.hop))
 
-    def forward(
-        self, waveform: Tensor, active: Tensor | None = None, rule: Rule = "nearest"
-    ) -> Reconstruction:
+    def forward(self, waveform: Tensor, active: Tensor | None = None, rule: Rule = "nearest") -> Reconstruction:
         """Through `active` (B,) layers of the quantiser, all of them when None; the length is kept."""
         if active is None:
             active = torch.full((waveform.shape[0],), self.config.layers, device=waveform.device)

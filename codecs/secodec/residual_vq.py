@@ -1,7 +1,7 @@
 """Residual vector quantisation with codebooks found by structural entropy or by k-means.
 
-    latent ── layer 1 ──► code 1        first residual = latent - centroid 1
-                 └─ residual ── layer 2 ──► code 2 ...        sum of centroids ──► decoder
+latent ── layer 1 ──► code 1        first residual = latent - centroid 1
+             └─ residual ── layer 2 ──► code 2 ...        sum of centroids ──► decoder
 """
 
 from __future__ import annotations
@@ -236,9 +236,7 @@ class ResidualQuantiser(nn.Module):
         return total
 
     @torch.no_grad()
-    def extract(
-        self, latents: Tensor, plan: Sequence[Extraction], *, rule: Rule = "nearest", seed: int = 0
-    ) -> None:
+    def extract(self, latents: Tensor, plan: Sequence[Extraction], *, rule: Rule = "nearest", seed: int = 0) -> None:
         """Finds all codebooks anew from latents (`n_nodes`, D), layer after layer on what is left over.
 
         Raises:

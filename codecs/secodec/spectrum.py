@@ -43,9 +43,7 @@ def magnitude_spectrum(waveform: Tensor, n_fft: int, hop: int) -> Tensor:
     return spectrum.abs()
 
 
-def log_mel(
-    waveform: Tensor, *, n_fft: int = 1024, hop: int = 320, n_mels: int = 80, floor: float = 1e-5
-) -> Tensor:
+def log_mel(waveform: Tensor, *, n_fft: int = 1024, hop: int = 320, n_mels: int = 80, floor: float = 1e-5) -> Tensor:
     """Natural logarithm of mel-band magnitudes, floored: (B, T) -> (B, n_mels, T // hop + 1)."""
     magnitude = magnitude_spectrum(waveform, n_fft, hop)
     filters = mel_filters(magnitude.shape[1], n_mels).to(waveform.device)

@@ -1,6 +1,6 @@
 """From tokens to a sound: of one sound block by block, or of several short ones together.
 
-    codes --quantiser--> latents --decoder--> samples --gain, high-pass--> blocks at 16 kHz
+codes --quantiser--> latents --decoder--> samples --gain, high-pass--> blocks at 16 kHz
 """
 
 from __future__ import annotations

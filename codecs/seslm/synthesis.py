@@ -106,9 +106,7 @@ class Speaker:
             raise UsageError(f"the voice is {len(codes) / codec.frame_rate:.1f} s long: 1 s is the least, 3 s are good")
         return network.voice_of(network.latents_of(codes[None, :most]))
 
-    def _tokens(
-        self, said: list[Phone], voice: Tensor, seed: int, temperature: float, speed: float
-    ) -> np.ndarray:
+    def _tokens(self, said: list[Phone], voice: Tensor, seed: int, temperature: float, speed: float) -> np.ndarray:
         """Codes (F, L) of one sentence."""
         network = self.frozen.network
         numbers = torch.tensor([[phone.number for phone in said]])

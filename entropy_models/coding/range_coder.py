@@ -109,9 +109,7 @@ class RangeEncoder:
                 break
         return number.to_bytes(len(head) + 4, "big").rstrip(b"\x00")
 
-    def _encode_escapes(
-        self, values: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64]
-    ) -> None:
+    def _encode_escapes(self, values: NDArray[np.int64], first: NDArray[np.int64], last: NDArray[np.int64]) -> None:
         classes, mantissas = escape.split(values, first, last)
         self._coder.encode(classes.astype(np.int32), _ESCAPE_CLASSES)
         for width in np.unique(classes).tolist():

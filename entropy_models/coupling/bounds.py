@@ -40,9 +40,6 @@ def profile_bound(*marginals: ArrayLike) -> float:
     width = np.diff(edges)
     middle = edges[:-1] + width / 2
     smallest: Floats = np.minimum.reduce(
-        [
-            law[np.minimum(np.searchsorted(step, middle), len(law) - 1)]
-            for law, step in zip(laws, steps, strict=True)
-        ]
+        [law[np.minimum(np.searchsorted(step, middle), len(law) - 1)] for law, step in zip(laws, steps, strict=True)]
     )
     return max(0.0, -float(np.sum(width * np.log2(smallest))))

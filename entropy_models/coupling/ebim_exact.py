@@ -219,7 +219,5 @@ def _best_split(masses: Floats, cell: float, rate: float) -> float:
 def _small_law(law: ArrayLike) -> Floats:
     checked = as_law(law, "the source law")
     if np.count_nonzero(checked) > PARTITION_LIMIT:
-        raise UsageError(
-            f"brute force is for up to {PARTITION_LIMIT} symbols, not {np.count_nonzero(checked)}"
-        )
+        raise UsageError(f"brute force is for up to {PARTITION_LIMIT} symbols, not {np.count_nonzero(checked)}")
     return checked

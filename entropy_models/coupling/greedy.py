@@ -148,12 +148,8 @@ def pair_off(
     mass: list[Number] = []
     p_heap: list[tuple[Number, int]] = []
     q_heap: list[tuple[Number, int]] = []
-    p_fresh: list[tuple[Number, int]] = [
-        (-v, s) for v, s in zip(reversed(p), reversed(p_symbol), strict=True)
-    ]
-    q_fresh: list[tuple[Number, int]] = [
-        (-v, s) for v, s in zip(reversed(q), reversed(q_symbol), strict=True)
-    ]
+    p_fresh: list[tuple[Number, int]] = [(-v, s) for v, s in zip(reversed(p), reversed(p_symbol), strict=True)]
+    q_fresh: list[tuple[Number, int]] = [(-v, s) for v, s in zip(reversed(q), reversed(q_symbol), strict=True)]
     a, i = _take(p_heap, p_fresh)
     b, j = _take(q_heap, q_fresh)
     while a and b:  # minus the largest remaining masses; zero when a side is used up

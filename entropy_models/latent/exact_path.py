@@ -105,9 +105,7 @@ class ExactPath(nn.Module):
         state = state_between(dict(self.nodes.named_buffers()), q_index)  # float64, which holds what lies between nodes
         return GainState(**{name: vectors.to(self.path) for name, vectors in vars(state).items()})
 
-    def encode(
-        self, latent: Tensor, z: Tensor, q_index: Tensor, encoder: RangeEncoder
-    ) -> list[NDArray[np.int32]]:
+    def encode(self, latent: Tensor, z: Tensor, q_index: Tensor, encoder: RangeEncoder) -> list[NDArray[np.int32]]:
         """Write a tile: y (1, H, W, M) before its gain and z (1, H / 4, W / 4, Z). Returns what `decode` returns."""
         z_hat = torch.round(z).clamp(-SYMBOL_LIMIT, SYMBOL_LIMIT).to(torch.int32).cpu().numpy()
         encoder.encode(z_hat, self._z_indexes(q_index, z_hat.shape), self.z_tables)

@@ -22,9 +22,7 @@ class FactorizedPrior(nn.Module):
     zero and the frozen tables find their own extent.
     """
 
-    def __init__(
-        self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3, 3)
-    ) -> None:
+    def __init__(self, channels: int, init_scale: float = 10.0, filters: tuple[int, ...] = (3, 3, 3, 3)) -> None:
         super().__init__()
         self.channels = channels
         widths = (1, *filters, 1)
@@ -33,9 +31,7 @@ class FactorizedPrior(nn.Module):
         self.matrices = nn.ParameterList(
             nn.Parameter(torch.full((channels, n, m), _inverse_softplus(1 / scale / n))) for m, n in layers
         )
-        self.biases = nn.ParameterList(
-            nn.Parameter(torch.empty(channels, n, 1).uniform_(-0.5, 0.5)) for _, n in layers
-        )
+        self.biases = nn.ParameterList(nn.Parameter(torch.empty(channels, n, 1).uniform_(-0.5, 0.5)) for _, n in layers)
         self.factors = nn.ParameterList(nn.Parameter(torch.zeros(channels, n, 1)) for _, n in layers[:-1])
 
     def logits(self, values: Tensor) -> Tensor:

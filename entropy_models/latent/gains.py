@@ -52,9 +52,7 @@ class GainState:
     def channels(self, start: int, stop: int) -> GainState:
         """The state of channels start..stop."""
         part = slice(start, stop)
-        return GainState(
-            self.embedding, self.gain[..., part], self.inverse_gain[..., part], self.log_gain[..., part]
-        )
+        return GainState(self.embedding, self.gain[..., part], self.inverse_gain[..., part], self.log_gain[..., part])
 
 
 def state_between(nodes: Mapping[str, Tensor], q_index: Tensor) -> GainState:

@@ -69,9 +69,7 @@ class Codebook:
         return cls.from_partition(features, graph, labels, k, constant)
 
     @classmethod
-    def from_partition(
-        cls, features: np.ndarray, graph: Graph, labels: np.ndarray, k: int, lift: float
-    ) -> Codebook:
+    def from_partition(cls, features: np.ndarray, graph: Graph, labels: np.ndarray, k: int, lift: float) -> Codebook:
         """The codebook of any partition `labels` (N,) of the frames, for instance one of k-means.
 
         `graph` is that of the frames `lifted` by `lift` (here the constant itself), with `k` neighbours.

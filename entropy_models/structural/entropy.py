@@ -29,9 +29,7 @@ def one_dimensional(degrees: np.ndarray) -> float:
     return float(-(share * np.log2(share)).sum())
 
 
-def one_dimensional_update(
-    h1: float, volume: float, before: np.ndarray, after: np.ndarray
-) -> tuple[float, float]:
+def one_dimensional_update(h1: float, volume: float, before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """H1 and volume after some nodes' degrees went from `before` to `after` (both (M,), each node once).
 
     Costs O(M), not O(N): the untouched terms only change their common divisor V.
@@ -121,9 +119,7 @@ def move_delta(
     return (leave + join) / volume
 
 
-def select_delta(
-    volume: float, v_i: np.ndarray, i_i: np.ndarray, w_i: np.ndarray, degree: np.ndarray
-) -> np.ndarray:
+def select_delta(volume: float, v_i: np.ndarray, i_i: np.ndarray, w_i: np.ndarray, degree: np.ndarray) -> np.ndarray:
     """Change of H2 in bits when a newly attached frame x joins community i instead of staying alone.
 
     SECodec (arXiv 2501.00018), the quantiser's node game. `volume`, `v_i`, `i_i` describe the stored graph

@@ -51,9 +51,7 @@ def lifted(features: np.ndarray, constant: float) -> np.ndarray:
     return np.pad(features, ((0, 0), (0, 1)), constant_values=constant)
 
 
-def nearest(
-    queries: np.ndarray, stored: np.ndarray, k: int, *, same: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest(queries: np.ndarray, stored: np.ndarray, k: int, *, same: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The `k` rows of `stored` (N, D) with the largest cosine to each row of `queries` (M, D).
 
     With `same` the two arrays are one and no row is its own neighbour. Time O(M N D), memory O(M k) and one

@@ -121,20 +121,14 @@ def laws(
     if plot is not None:
         from ..coupling import plots
 
-        drawn = (
-            plots.draw_coupling(coupling, names)
-            if bottleneck is None
-            else plots.draw_bottleneck(found, names)
-        )
+        drawn = plots.draw_coupling(coupling, names) if bottleneck is None else plots.draw_bottleneck(found, names)
         plots.save_figure(drawn, plot, force)
         note(f"drawn: {plot}")
 
 
 @click.command()
 @click.option("--simulations", default=100, show_default=True, type=click.IntRange(1))
-@click.option(
-    "--size", default=20, show_default=True, type=click.IntRange(1, 4096), help="Symbols of a marginal."
-)
+@click.option("--size", default=20, show_default=True, type=click.IntRange(1, 4096), help="Symbols of a marginal.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @common_options

@@ -21,14 +21,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--log-beta", "log_betas", multiple=True, type=Number(), help="Temperature(s). [-6 -5 -4]")
-@click.option(
-    "--rate", "rates", multiple=True, type=Number(0, 1), help="Share(s) of H(M). [1 0.8 0.5 0.25]"
-)
+@click.option("--rate", "rates", multiple=True, type=Number(0, 1), help="Share(s) of H(M). [1 0.8 0.5 0.25]")
 @click.option("--encoder", "encoders", multiple=True, type=click.Choice(["ebim", "quantiser"]), help="[both]")
 @click.option("--episodes", default=200, show_default=True, type=click.IntRange(1), help="For each cell.")
-@click.option(
-    "--messages", default=512, show_default=True, type=click.IntRange(1, 1 << 16), help="Equally likely."
-)
+@click.option("--messages", default=512, show_default=True, type=click.IntRange(1, 1 << 16), help="Equally likely.")
 @click.option("--max-steps", default=1000, show_default=True, type=click.IntRange(1))
 @click.option("--discount", default=0.95, show_default=True, type=Number(0, below=1))
 @click.option("--seed", type=SEED, default=0, show_default=True)
@@ -36,9 +32,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plot", type=PATH, help="Draw reward against accuracy.")
 @click.option("--beliefs", type=PATH, help="Draw the receiver's belief over the steps.")
-@click.option(
-    "--board", type=PATH, help="Draw the board with one episode (first --log-beta, --rate, --encoder)."
-)
+@click.option("--board", type=PATH, help="Draw the board with one episode (first --log-beta, --rate, --encoder).")
 @click.option("-f", "--force", is_flag=True, help="Overwrite drawings.")
 @common_options
 def game(

@@ -24,15 +24,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _shared_options(function: Function) -> Function:
     """The options that sender and receiver must give alike."""
     for option in (
-        click.option(
-            "-o", "--out", type=STREAM, default="-", help="File. [standard output]"
-        ),
+        click.option("-o", "--out", type=STREAM, default="-", help="File. [standard output]"),
         click.option("-f", "--force", is_flag=True, help="Overwrite."),
         click.option("--block-bits", type=click.Choice(["4", "8"]), default="8", show_default=True),
         click.option("--order", type=click.IntRange(0, 12), default=4, show_default=True, help="Context."),
-        click.option(
-            "--key-file", type=STREAM, help="File with the key; else it is asked for."
-        ),
+        click.option("--key-file", type=STREAM, help="File with the key; else it is asked for."),
         click.option(
             "--text",
             required=True,

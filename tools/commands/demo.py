@@ -41,12 +41,8 @@ class Row:
 
 
 @click.command()
-@click.option(
-    "-o", "--out", type=PATH, help="Folder for the files. [a new temporary one]"
-)
-@click.option(
-    "-q", "--quality", type=QUALITY, default=50, show_default=True, help="1 to 100."
-)
+@click.option("-o", "--out", type=PATH, help="Folder for the files. [a new temporary one]")
+@click.option("-q", "--quality", type=QUALITY, default=50, show_default=True, help="1 to 100.")
 @click.option("--codec", "codec_name", type=CODEC, default="mlicv2", show_default=True, help="mlicv2 or secodec.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite the files of an earlier demo in the folder.")
 @common_options
@@ -142,13 +138,9 @@ def _row(name: str, size: int, picture: Picture, decoded: Picture) -> Row:
 
 def _print_table(rows: list[Row], picture: Picture) -> None:
     pixels = picture.width * picture.height
-    click.echo(
-        f"\n{'':22}{'bytes':>8}{'bit/pixel':>11}{'PSNR dB':>9}{'MS-SSIM':>9}{'encode s':>10}{'decode s':>10}"
-    )
+    click.echo(f"\n{'':22}{'bytes':>8}{'bit/pixel':>11}{'PSNR dB':>9}{'MS-SSIM':>9}{'encode s':>10}{'decode s':>10}")
     for row in rows:
-        times = "".join(
-            f"{'' if value is None else format(value, '.2f'):>10}" for value in (row.encode, row.decode)
-        )
+        times = "".join(f"{'' if value is None else format(value, '.2f'):>10}" for value in (row.encode, row.decode))
         similarity = "" if row.ms_ssim is None else format(row.ms_ssim, ".4f")
         rate = 8 * row.size / pixels
         click.echo(f"{row.name:22}{row.size:>8,}{rate:>11.4f}{row.psnr:>9.2f}{similarity:>9}{times}".rstrip())

@@ -45,9 +45,7 @@ from ..threads import threads_option
 @click.command()
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=STREAM)
 @click.option("-o", "--out", type=TARGET, help=f"File, or folder for several. [IN{SUFFIX}]")
-@click.option(
-    "-q", "--quality", type=QUALITY, help=f"1 smallest to 100 best. [{DEFAULT_QUALITY:g}]"
-)
+@click.option("-q", "--quality", type=QUALITY, help=f"1 smallest to 100 best. [{DEFAULT_QUALITY:g}]")
 @click.option("--bpp", type=POSITIVE, help="Bits for a pixel at most, instead of a quality.")
 @click.option("--psnr", type=POSITIVE, help="PSNR in dB at least, instead of a quality.")
 @click.option("--size", type=SIZE, help="Bytes of the file at most, as 30000, 10k, 1.5M; instead of a quality.")
@@ -125,9 +123,7 @@ def _check_out(out: str | None) -> None:
         raise UsageError(f"{out} would not be what its name says, but a bitfloor file: name it {better}")
 
 
-def _symbol_options(
-    codec: str | None, rate: float | None, law: Path | None, seed: int | None
-) -> dict[str, Any]:
+def _symbol_options(codec: str | None, rate: float | None, law: Path | None, seed: int | None) -> dict[str, Any]:
     """Return the options that only the codec of symbols has; raises UsageError for any other codec."""
     given = {"rate": rate, "output_law": law, "seed": seed}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -192,9 +188,7 @@ class _Encode:
         return Sizes(size, len(data))
 
 
-def _encode(
-    codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any], may_fall_back: bool
-) -> tuple[bytes, str]:
+def _encode(codec: Codec, source: Any, aim: Aim, options: Mapping[str, Any], may_fall_back: bool) -> tuple[bytes, str]:
     """Return the file that meets `aim` and words that describe it; raises as `encode_to_aim`."""
 
     def tell(quality: float, data: bytes) -> None:

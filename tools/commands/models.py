@@ -61,9 +61,7 @@ def _list_presets(as_json: bool) -> None:
     for name, (config, cost) in costs.items():
         parts = ", ".join(tag_of(part) for part in (config.transform, *config.slices.contexts))
         slices = " ".join(map(str, config.slices.channels))
-        click.echo(
-            f"{name:16}{cost.parameters / 1e6:>10.2f} M{cost.macs_per_pixel / 1000:>12.1f}  {slices}; {parts}"
-        )
+        click.echo(f"{name:16}{cost.parameters / 1e6:>10.2f} M{cost.macs_per_pixel / 1000:>12.1f}  {slices}; {parts}")
 
 
 def _as_dict(entry: weights.ModelEntry) -> dict[str, object]:

@@ -151,9 +151,7 @@ def _one(job: Job, wish: Wish, suffix: str, existing: Existing) -> None:
     _write(job, result, suffix, existing)
 
 
-def _each(
-    planned: Sequence[Job], wish: Wish, suffix: str, existing: Existing, *, workers: int, batch: int
-) -> None:
+def _each(planned: Sequence[Job], wish: Wish, suffix: str, existing: Existing, *, workers: int, batch: int) -> None:
     """One file for each sound; see `run_jobs`, which does the same for other commands, one file at a time."""
     from tqdm import tqdm
 

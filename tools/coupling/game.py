@@ -53,9 +53,7 @@ class CodingGame:
     paper's baseline `quantiser` sends one of floor(2^R) blocks of consecutive messages, whatever the belief.
     """
 
-    def __init__(
-        self, mdp: MDP, policy: Floats, prior: Floats, rate: float, encoder: EncoderName = "ebim"
-    ) -> None:
+    def __init__(self, mdp: MDP, policy: Floats, prior: Floats, rate: float, encoder: EncoderName = "ebim") -> None:
         """`policy` has shape (S, A), `prior` (messages,). Raises `UsageError` for a rate outside 0..1."""
         rate = check_number(rate, "the rate, a share of the message's entropy,", 0, 1)
         self.mdp, self.policy, self.prior = mdp, policy, prior

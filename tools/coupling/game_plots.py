@@ -101,17 +101,13 @@ def draw_board(world: GridWorld, policy: Floats, episode: Episode, title: str) -
             cell = (row, column)
             fill = "#4a5568" if cell in world.obstacles else "white"
             fill = {world.goal: "#c6f6d5", world.trap: "#fed7d7"}.get(cell, fill)
-            axes.add_patch(
-                Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=fill, edgecolor=GREY, linewidth=0.8)
-            )
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=fill, edgecolor=GREY, linewidth=0.8))
             if cell not in world.obstacles | {world.goal, world.trap}:
                 _arrows(axes, cell, policy[world.state(cell)])
     for cell, text in ((world.goal, "+1"), (world.trap, "-1")):
         axes.text(cell[1] - 0.44, cell[0] - 0.42, text, ha="left", va="top", fontsize=10, color=INK)
     path = np.array([world.cell(state) for state in episode.states], dtype=float)
-    path += np.random.default_rng(0).uniform(
-        -0.2, 0.2, path.shape
-    )  # so that repeated cells can be told apart
+    path += np.random.default_rng(0).uniform(-0.2, 0.2, path.shape)  # so that repeated cells can be told apart
     axes.plot(path[:, 1], path[:, 0], color=BLUE, linewidth=1.6, alpha=0.85)
     axes.plot(path[0, 1], path[0, 0], "o", color=BLUE, markersize=8, label="start")
     axes.plot(path[-1, 1], path[-1, 0], "s", color=ORANGE, markersize=8, label="end")
@@ -127,9 +123,7 @@ def draw_board(world: GridWorld, policy: Floats, episode: Episode, title: str) -
     side.set_ylabel(f"belief in the true message ({episode.message})")
     side.set_ylim(-0.03, 1.03)
     side.grid(alpha=0.3)
-    side.set_title(
-        f"{'read' if episode.correct else 'not read'}, reward {episode.reward:.3f}", fontsize=10, color=INK
-    )
+    side.set_title(f"{'read' if episode.correct else 'not read'}, reward {episode.reward:.3f}", fontsize=10, color=INK)
     return figure
 
 

@@ -100,8 +100,7 @@ def _check_shape(rows: list[_Row], heading: bool) -> None:
     for row in rows:
         if len(row.cells) != width:
             raise UnreadableInputError(
-                f"line {row.line} has {len(row.cells)} cells, line {rows[0].line} has {width}: "
-                "every line needs as many"
+                f"line {row.line} has {len(row.cells)} cells, line {rows[0].line} has {width}: every line needs as many"
             )
         if row.after_gap and width == 1:
             raise UnreadableInputError(f"there is an empty line before line {row.line}: write 0 where no mass is")

@@ -47,9 +47,7 @@ class MDP:
         if not np.isfinite(self.transitions).all():
             raise UsageError("the transitions must be finite numbers")
         if not (self.transitions.min() >= 0 and np.allclose(sums, 1, atol=1e-6)):
-            raise UsageError(
-                "the transitions out of a state under an action must be a law: sum to 1, none negative"
-            )
+            raise UsageError("the transitions out of a state under an action must be a law: sum to 1, none negative")
         if not 0 <= self.start < shape[0]:
             raise UsageError(f"the start {self.start} is no state of 0..{shape[0] - 1}")
 

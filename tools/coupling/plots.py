@@ -54,12 +54,9 @@ def draw_coupling(coupling: Coupling, names: Sequence[str]) -> Figure:
         _draw_cells(axes, coupling, names)
     else:
         figure, (axes,) = new_figure(6.4, 5.6)
-        _draw_flow(
-            axes, [coupling.marginal(0), coupling.marginal(1)], [(coupling.index, coupling.mass)], names
-        )
+        _draw_flow(axes, [coupling.marginal(0), coupling.marginal(1)], [(coupling.index, coupling.mass)], names)
     figure.suptitle(
-        f"H = {coupling.entropy:.4f} bits, I = {coupling.mutual_information:.4f} bits, "
-        f"{len(coupling.mass)} cells"
+        f"H = {coupling.entropy:.4f} bits, I = {coupling.mutual_information:.4f} bits, {len(coupling.mass)} cells"
     )
     return figure
 
@@ -84,9 +81,7 @@ def draw_bottleneck(found: BottleneckCoupling, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _draw_flow(
-    axes: Axes, laws: Sequence[Floats], links: Sequence[tuple[Ints, Floats]], names: Sequence[str]
-) -> None:
+def _draw_flow(axes: Axes, laws: Sequence[Floats], links: Sequence[tuple[Ints, Floats]], names: Sequence[str]) -> None:
     """Columns of stacked bars, largest at the top, joined by ribbons as wide as their mass."""
     gap, bar = 0.012, 0.09
     tops = [_stack(law, gap) for law in laws]
@@ -124,9 +119,7 @@ def _stack(law: Floats, gap: float) -> Floats:
     return top
 
 
-def _ribbons(
-    axes: Axes, ends: tuple[float, float], tops: Sequence[Floats], index: Ints, mass: Floats
-) -> None:
+def _ribbons(axes: Axes, ends: tuple[float, float], tops: Sequence[Floats], index: Ints, mass: Floats) -> None:
     """Draw a band from `ends[0]` to `ends[1]` for each cell, as wide as its mass."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
@@ -156,9 +149,7 @@ def _draw_cells(axes: Axes, coupling: Coupling, names: Sequence[str]) -> None:
         rank[np.argsort(-law, kind="stable")] = np.arange(1, len(law) + 1)
         ranks.append(rank[coupling.index[:, axis]])
     size = float(np.clip(6000 / max(coupling.shape), 1.5, 40))
-    dots = axes.scatter(
-        ranks[1], ranks[0], c=np.log2(coupling.mass), s=size, cmap="viridis", linewidths=0, marker="s"
-    )
+    dots = axes.scatter(ranks[1], ranks[0], c=np.log2(coupling.mass), s=size, cmap="viridis", linewidths=0, marker="s")
     axes.invert_yaxis()
     axes.set_xlabel(f"{names[1]}: rank of the symbol by probability")
     axes.set_ylabel(f"{names[0]}: rank")

@@ -67,8 +67,7 @@ def _cells(coupling: Coupling) -> list[list[float]]:
     """[symbol, symbol, ..., mass] of every cell, the largest first."""
     order = np.argsort(-coupling.mass, kind="stable")
     return [
-        [*map(int, cell), float(mass)]
-        for cell, mass in zip(coupling.index[order], coupling.mass[order], strict=True)
+        [*map(int, cell), float(mass)] for cell, mass in zip(coupling.index[order], coupling.mass[order], strict=True)
     ]
 
 
@@ -140,9 +139,7 @@ def table_1(simulations: int, size: int, seed: int) -> dict[str, Any]:
         )
         for row, value in zip(rows.values(), values, strict=True):
             row.append(value * math.log(2))
-    return {
-        name: {"mean": float(np.mean(row)), "deviation": float(np.std(row))} for name, row in rows.items()
-    }
+    return {name: {"mean": float(np.mean(row)), "deviation": float(np.std(row))} for name, row in rows.items()}
 
 
 TABLE_1_PAPER = {"independent": (5.443, 0.101), "greedy": (2.946, 0.064)}

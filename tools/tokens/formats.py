@@ -1,7 +1,7 @@
 """One file for the tokens of many sounds: Parquet, or a tar as WebDataset has it; written and read again.
 
-    Parquet      path, seconds, frames, gain_db, tokens: a list of frames, each of L codes; what they mean as metadata
-    WebDataset   for every sound KEY.json (the same fields, and what the tokens mean) and KEY.npy, tokens (F, L)
+Parquet      path, seconds, frames, gain_db, tokens: a list of frames, each of L codes; what they mean as metadata
+WebDataset   for every sound KEY.json (the same fields, and what the tokens mean) and KEY.npy, tokens (F, L)
 """
 
 from __future__ import annotations

@@ -124,9 +124,7 @@ class Journal:
             if zlib.crc32(content) != fields["crc"]:
                 return None
             tokens = np.load(io.BytesIO(content), allow_pickle=False)
-            meaning = Meaning(
-                fields["codec"], fields["model"], fields["frames_per_second"], tuple(fields["codes"])
-            )
+            meaning = Meaning(fields["codec"], fields["model"], fields["frames_per_second"], tuple(fields["codes"]))
             return Sample(fields["path"], tokens, fields["gain_db"], fields["seconds"], meaning)
         except (ValueError, TypeError, KeyError, EOFError):
             return None

@@ -1,8 +1,8 @@
 """What the layers of a trained network read: the ranges and the second moments by which its numbers are rounded.
 
-    watched = watch(layers, run)        run the network over pictures of the held-out part, look at every layer's input
-    choose_grid(layer, seen)            an exact layer: the grid with which float32 holds its sums
-    round_weight(weight, bias, ...)     any layer: integers that change its results least on such inputs
+watched = watch(layers, run)        run the network over pictures of the held-out part, look at every layer's input
+choose_grid(layer, seen)            an exact layer: the grid with which float32 holds its sums
+round_weight(weight, bias, ...)     any layer: integers that change its results least on such inputs
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ def input_rows(layer: nn.Module, x: Tensor) -> Tensor | None:
     p, s = layer.padding, layer.stride
     padded = F.pad(x, (0, 0, p, p, p, p))
     height, width = ((size - layer.kernel) // s + 1 for size in padded.shape[1:3])
-    taps = [
-        padded[:, row + p :: s, column + p :: s][:, :height, :width].flatten(0, 2) for row, column in layer.window
-    ]
+    taps = [padded[:, row + p :: s, column + p :: s][:, :height, :width].flatten(0, 2) for row, column in layer.window]
     return torch.cat(taps, 1)
 
 

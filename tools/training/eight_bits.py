@@ -1,7 +1,7 @@
 """A trained picture network in 8 bits: which numbers to round to which, and what it costs.
 
-    layers = eight_bits(network, pictures)     grids and rounded weights, from what the layers read of pictures
-    cost(before, after, pictures)              bytes and PSNR of real files, before and after
+layers = eight_bits(network, pictures)     grids and rounded weights, from what the layers read of pictures
+cost(before, after, pictures)              bytes and PSNR of real files, before and after
 """
 
 from __future__ import annotations

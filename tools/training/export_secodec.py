@@ -1,8 +1,8 @@
 """From a speech codec's training folder to a model that the codec loads, with its card.
 
-    FOLDER/last.safetensors               the network's checkpoint
-    FOLDER/adversarial/last.safetensors   the decoder's after its second stage, where there was one
-    FOLDER/tokens/last.safetensors        the token model's, trained on that network's codes
+FOLDER/last.safetensors               the network's checkpoint
+FOLDER/adversarial/last.safetensors   the decoder's after its second stage, where there was one
+FOLDER/tokens/last.safetensors        the token model's, trained on that network's codes
 """
 
 from __future__ import annotations

@@ -33,9 +33,7 @@ class MelDistance(nn.Module):
         distances = []
         for n_fft in SCALES:
             filters = self.get_buffer(f"filters{n_fft}")
-            a, b = (
-                filters @ magnitude(real_spectrum(x, n_fft), NOTHING) for x in (ours, reference.detach())
-            )
+            a, b = (filters @ magnitude(real_spectrum(x, n_fft), NOTHING) for x in (ours, reference.detach()))
             floor = self.soft_floor * b.mean(dim=(1, 2), keepdim=True) + NOTHING
             distances.append(((a + floor).log() - (b + floor).log()).abs().mean())
         return torch.stack(distances).mean()
@@ -60,9 +58,7 @@ def compressed_distance(
 def real_spectrum(waveform: Tensor, n_fft: int) -> Tensor:
     """(B, T) -> (B, bins, frames, 2): real and imaginary parts, because complex gradients cost twice the time."""
     window = torch.hann_window(n_fft, device=waveform.device)
-    spectrum = torch.stft(
-        waveform.float(), n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True
-    )
+    spectrum = torch.stft(waveform.float(), n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
     return torch.view_as_real(spectrum)
 
 

@@ -63,9 +63,7 @@ class DenseBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, growth: int) -> None:
         super().__init__()
         widths = [growth] * (CONVOLUTIONS - 1) + [outputs]
-        self.layers = nn.ModuleList(
-            Conv2d(inputs + number * growth, width) for number, width in enumerate(widths)
-        )
+        self.layers = nn.ModuleList(Conv2d(inputs + number * growth, width) for number, width in enumerate(widths))
         for layer in self.layers:
             if isinstance(layer, Conv2d):
                 layer.weight.data.mul_(FIRST_WEIGHTS)

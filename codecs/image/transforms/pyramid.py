@@ -1,7 +1,7 @@
 """Pyramids of three stages with a block of some kind in each, as the MLIC papers have them.
 
-    g_a   x ─ [down, block] ─ [down, block] ─ [down, block] ─ conv ─ y          at 1/2, 1/4, 1/8 and 1/16
-    g_s   y ─ block ─ [up, block] ─ [up, block] ─ [up, block] ─ conv ─ x
+g_a   x ─ [down, block] ─ [down, block] ─ [down, block] ─ conv ─ y          at 1/2, 1/4, 1/8 and 1/16
+g_s   y ─ block ─ [up, block] ─ [up, block] ─ [up, block] ─ conv ─ x
 """
 
 from __future__ import annotations

@@ -34,9 +34,7 @@ class WindowAttention(nn.Module):
         self.qkv, self.leave = nn.Linear(channels, 3 * channels, bias=False), nn.Linear(channels, channels)
         self.query_bias, self.value_bias = (nn.Parameter(torch.zeros(channels)) for _ in range(2))  # keys have none
         self.log_scale = nn.Parameter(torch.full((heads, 1, 1), FIRST_SCALE))
-        self.bias = nn.Sequential(
-            nn.Linear(2, BIAS_HIDDEN), nn.ReLU(), nn.Linear(BIAS_HIDDEN, heads, bias=False)
-        )
+        self.bias = nn.Sequential(nn.Linear(2, BIAS_HIDDEN), nn.ReLU(), nn.Linear(BIAS_HIDDEN, heads, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same shape."""
@@ -108,9 +106,7 @@ class ResidualSwin(nn.Module):
     layer away.
     """
 
-    def __init__(
-        self, channels: int, depth: int, heads: int, window: int, ratio: float, local: bool = False
-    ) -> None:
+    def __init__(self, channels: int, depth: int, heads: int, window: int, ratio: float, local: bool = False) -> None:
         super().__init__()
         shifts = (window // 2 * (number % 2) for number in range(depth))
         self.blocks = nn.Sequential(*(SwinBlock(channels, heads, window, shift, ratio, local) for shift in shifts))

@@ -203,9 +203,7 @@ def _coloured(indices: NDArray[Any], page: tifffile.TiffPage) -> NDArray[Any]:
     return np.asarray(colours[indices.astype(np.int64)])
 
 
-def _with_alpha_only(
-    samples: NDArray[Any], page: tifffile.TiffPage, colours: int, notes: list[str]
-) -> NDArray[Any]:
+def _with_alpha_only(samples: NDArray[Any], page: tifffile.TiffPage, colours: int, notes: list[str]) -> NDArray[Any]:
     """Return the colours and the first alpha channel that the file declares."""
     extra = [int(kind) for kind in page.extrasamples]
     if not extra and samples.shape[2] == 4 and colours == 3:

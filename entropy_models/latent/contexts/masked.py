@@ -42,8 +42,7 @@ class MaskedContext(nn.Module):
         widths = [place.channels, *[config.width_at(place)] * config.depth]
         window = checkerboard_window(KERNEL)
         self.layers = nn.ModuleList(
-            ExactConv2d(inputs, outputs, KERNEL, window=window)
-            for inputs, outputs in pairwise(widths)
+            ExactConv2d(inputs, outputs, KERNEL, window=window) for inputs, outputs in pairwise(widths)
         )
 
     def forward(self, known: Known) -> Tensor:
