@@ -13,6 +13,7 @@ from PIL import Image
 
 import bitfloor
 from bitfloor.tools.cli import main
+from bitfloor.tools.desktop import thumbnailer
 
 OWN_RULE = "0\tstring\tHELLO\tmy own rule\n"
 
@@ -94,8 +95,26 @@ def test_a_thumbnail_is_small_and_like_the_picture(picture: Path, tmp_path: Path
     assert small.format == "PNG" and small.size == (30, 20)
     expected = bitfloor.decode(picture.read_bytes()).resize((30, 20), Image.Resampling.BOX)
     assert np.abs(np.asarray(small, np.int16) - np.asarray(expected)).mean() < 6
-    assert main(["thumbnail", picture.as_uri(), str(target)]) == 0
+    assert main(["thumbnail", "-f", picture.as_uri(), str(target)]) == 0
     assert Image.open(target).size == (90, 60)
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "new.webp", "PICTURE"])
+def test_a_thumbnail_replaces_no_file_and_is_called_a_png(name: str, picture: Path, tmp_path: Path) -> None:
+    target = picture if name == "PICTURE" else tmp_path / name
+    if name.startswith("photo"):
+        target.write_bytes(b"a photograph")
+    before = target.read_bytes() if target.exists() else None
+    assert main(["thumbnail", str(picture), str(target)]) == 2
+    assert (target.read_bytes() if target.exists() else None) == before
+
+
+def test_a_file_manager_gets_its_thumbnail_in_a_file_that_it_made(picture: Path, tmp_path: Path) -> None:
+    made = tmp_path / ".thumbnail.AB12CD"
+    made.touch()
+    entry = dict(line.split("=", 1) for line in thumbnailer("bitfloor").splitlines()[1:])
+    words = [{"%s": "30", "%i": str(picture), "%o": str(made)}.get(word, word) for word in entry["Exec"].split()]
+    assert main(words[1:]) == 0 and Image.open(made).size == (30, 20)
 
 
 def test_what_is_no_picture_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 from pathlib import Path
 
 import chromium
@@ -34,6 +36,23 @@ def test_two_pictures_and_what_is_said_of_them(files: Path) -> None:
     assert "equal to the other" in Path("same.html").read_text(encoding="utf-8")
     assert main(["view", "ramp.bf", "-o", "page.html"]) != 0  # nothing is overwritten
     assert Path("page.html").read_text(encoding="utf-8") == page
+    assert main(["view", "ramp.bf", "-o", "page.html", "-f"]) == 0  # as that error says
+    assert Path("page.html").read_text(encoding="utf-8") != page
+
+
+def test_a_page_is_not_called_a_picture(files: Path) -> None:
+    for name in ("page.png", "page.jpg", "page.bf"):
+        assert main(["view", "ramp.bf", "-o", name]) == 2 and not Path(name).exists()
+
+
+def test_a_pipe_has_the_size_of_what_came_out_of_it(files: Path) -> None:
+    os.mkfifo("pipe")
+    data = Path("ramp.bf").read_bytes()
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(data,))
+    writer.start()
+    assert main(["view", "pipe", "-o", "page.html"]) == 0
+    writer.join()
+    assert f"pipe: {len(data):,} bytes" in Path("page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

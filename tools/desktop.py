@@ -92,8 +92,10 @@ def mime_package() -> str:
 
 
 def thumbnailer(program: str) -> str:
-    """The freedesktop thumbnailer entry that runs `program`."""
-    return f"[Thumbnailer Entry]\nTryExec={program}\nExec={program} thumbnail --size %s -- %i %o\nMimeType={PICTURE};\n"
+    """The freedesktop thumbnailer entry that runs `program`; -f: file managers make the file first, or renew one."""
+    return (
+        f"[Thumbnailer Entry]\nTryExec={program}\nExec={program} thumbnail -f --size %s -- %i %o\nMimeType={PICTURE};\n"
+    )
 
 
 def _files() -> dict[Path, str]:

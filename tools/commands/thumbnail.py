@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 import click
 from PIL import Image, UnidentifiedImageError
 
-from ...codecs.media.files import read_bytes, write_bytes
-from ...errors import UnreadableInputError
+from ...codecs.media.files import check_output, read_bytes, write_bytes
+from ...errors import UnreadableInputError, UsageError
 from ..console import common_options
 from ..jobs import naming
 from ..options import PathName
+from ..suffixes import SUFFIX, is_media
 
 LARGEST = 1024
 
@@ -34,11 +35,16 @@ class Address(PathName):
 @click.argument("source", type=Address())
 @click.argument("target", type=PathName())
 @click.option("--size", type=click.IntRange(1, LARGEST), default=256, show_default=True, help="Longest side, pixels.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite.")
 @common_options
-def command(source: Path, target: Path, size: int) -> None:
+def command(source: Path, target: Path, size: int, force: bool) -> None:
     """Write a small PNG of the .bf picture SOURCE (a name or a file: address) to TARGET."""
     from ... import pillow  # noqa: F401 - registers .bf
 
+    suffix = target.suffix.lower()
+    if suffix == SUFFIX or (is_media(target) and suffix != ".png"):  # file managers give names of any other suffix
+        raise UsageError(f"{target} would not be what its name says, but a PNG")
+    check_output(target, force)
     data = read_bytes(source)
     with naming(source):
         try:
@@ -51,4 +57,4 @@ def command(source: Path, target: Path, size: int) -> None:
             raise UnreadableInputError(str(error)) from error
     out = io.BytesIO()
     small.save(out, "PNG")
-    write_bytes(out.getvalue(), target, overwrite=True)  # file managers make the name, and know what they replace
+    write_bytes(out.getvalue(), target, force)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...codecs import registry
 from ...codecs.container import MAGIC, unpack
-from ...codecs.media.files import read_bytes, write_bytes
+from ...codecs.media.files import check_output, read_bytes, write_bytes
 from ...codecs.media.pictures.files import read_picture
 from ...codecs.media.pictures.objects import as_picture, to_pil
 from ...codecs.media.pictures.picture import Picture, to_depth
@@ -23,6 +23,7 @@ from ...errors import UsageError
 from ..console import common_options, note
 from ..jobs import naming
 from ..options import PATH, PathName
+from ..suffixes import SUFFIX, is_media
 
 LARGEST = 16383  # pixels along a side that WebP, in which the page holds its pictures, can have
 
@@ -31,21 +32,26 @@ LARGEST = 16383  # pixels along a side that WebP, in which the page holds its pi
 @click.argument("file", type=PathName(exists=True))
 @click.argument("other", type=PathName(exists=True), required=False)
 @click.option("-o", "--out", type=PATH, help="Write the page there, and open nothing.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite the page.")
 @common_options
-def command(file: Path, other: Path | None, out: Path | None) -> None:
+def command(file: Path, other: Path | None, out: Path | None, force: bool) -> None:
     """Show the picture FILE in the browser, with zoom; with OTHER a slider divides the two.
 
     Both may be files of bitfloor or of any other format. The page is one file that fetches nothing.
     """
     from ..bench.html import page
 
+    if out is not None:
+        if is_media(out) or out.suffix.lower() == SUFFIX:
+            raise UsageError(f"{out} would not be what its name says, but a page: name it {out.with_suffix('.html')}")
+        check_output(out, force)
     paths = [file] if other is None else [file, other]
-    pictures = [_read(path) for path in paths]
+    sizes_of_files, pictures = zip(*(_read(path) for path in paths), strict=True)
     sizes = {(picture.width, picture.height) for picture in pictures}
     if len(sizes) > 1:
         named = " and ".join(f"{p} {s.width}x{s.height}" for p, s in zip(paths, pictures, strict=True))
         raise UsageError(f"pictures of one size can be compared, these are {named}")
-    items = [_item(path, picture) for path, picture in zip(paths, pictures, strict=True)]
+    items = [_item(*both) for both in zip(paths, sizes_of_files, pictures, strict=True)]
     if other is not None:
         items[0]["caption"] += f", {_psnr(*pictures)}"
     width, height = sizes.pop()
@@ -54,7 +60,7 @@ def command(file: Path, other: Path | None, out: Path | None) -> None:
     data = {"title": title, "viewer": [{**entry, "targets": [{"rate": None, "items": items}]}]}
     html = page("view.html", data, "base.js", "viewer.js").encode()
     if out is not None:
-        write_bytes(html, out)
+        write_bytes(html, out, force)
         return
     place = Path(tempfile.mkdtemp(prefix="bitfloor-")) / "view.html"
     write_bytes(html, place)
@@ -63,8 +69,8 @@ def command(file: Path, other: Path | None, out: Path | None) -> None:
         note("no browser was found: open the page by hand")
 
 
-def _read(path: Path) -> Picture:
-    """The picture in a file of any kind, in 8 bits as a browser shows it."""
+def _read(path: Path) -> tuple[int, Picture]:
+    """Bytes of a file of any kind, which may be a pipe, and its picture in 8 bits as a browser shows it."""
     from ... import decode
 
     data = read_bytes(path)
@@ -79,16 +85,15 @@ def _read(path: Path) -> Picture:
             raise UsageError(f"a page shows at most {LARGEST} pixels along a side")
     eight = np.dtype(np.uint8)
     alpha = None if picture.alpha is None else to_depth(picture.alpha, eight)
-    return Picture(to_depth(picture.rgb, eight), alpha, picture.icc)
+    return len(data), Picture(to_depth(picture.rgb, eight), alpha, picture.icc)
 
 
-def _item(path: Path, picture: Picture) -> dict[str, Any]:
+def _item(path: Path, size: int, picture: Picture) -> dict[str, Any]:
     """What the page shows of one file."""
     from ..bench.html import data_uri
 
     file = io.BytesIO()
     to_pil(picture).save(file, "WEBP", lossless=True, method=2)
-    size = path.stat().st_size
     bpp = 8 * size / (picture.width * picture.height)
     caption = f"{path.name}: {size:,} bytes, {bpp:.3f} bpp"
     return {"codec": str(path), "caption": caption, "uri": data_uri(file.getvalue(), "image/webp")}
