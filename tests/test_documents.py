@@ -13,9 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md")) if DOCS.exists() else []
+OWN_TEST = "my_context"  # has a test of its own
+EXAMPLES = [path for path in sorted((ROOT / "examples").glob("*.py")) if path.stem != OWN_TEST]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     for needed in re.findall(r"^# needs: (\w+)$", path.read_text(encoding="utf-8"), re.M):
         pytest.importorskip(needed)

@@ -135,13 +135,18 @@ def test_parts_are_named() -> None:
     assert line == "ExactLinear: has not been frozen" and "FreezeError" in run
 
 
-def test_the_readme_example_is_exact() -> None:
-    """The example of "Writing an exact layer", run as it stands."""
-    page = (Path(__file__).parents[1] / "entropy_models/exact/README.md").read_text()
-    example = page.split("```python\n")[1].split("```")[0]
+def test_the_examples_of_the_page() -> None:
+    """`docs/exact-layers.md`: its layer is exact, and the wrong one gives the lines that stand there."""
+    page = (Path(__file__).parents[1] / "docs" / "exact-layers.md").read_text(encoding="utf-8")
+    layer, wrong = (part.split("```")[0] for part in page.split("```python\n")[1:])
     names = {"nn": nn, "torch": torch, "Tensor": Tensor, "gelu": gelu, "sigmoid": sigmoid, "average": average}
     names |= {"ExactConv2d": ExactConv2d, "ExactLinear": ExactLinear, "snap_": snap_, "freeze": freeze}
-    exec(example, names | {"inexact": inexact})
+    lines: list[str] = []
+    names |= {"inexact": inexact, "snap": snap, "print": lines.append, "__name__": "mine"}
+    for code in (layer, wrong):
+        exec(compile(code, "mine.py", "exec"), names)
+    shown = page.split("```text\n")[1].split("```")[0].splitlines()
+    assert lines == shown
 
 
 class Walk(nn.Module):

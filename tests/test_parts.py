@@ -108,7 +108,7 @@ def test_a_context_is_asked_where_it_applies() -> None:
 
 def test_the_example_of_the_page_runs() -> None:
     page = (Path(__file__).parent.parent / "docs" / "networks.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    example, *_ = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     names: dict[str, object] = {}
     exec(example, names)
     before, after = (from_json(to_json(names[name]), ImageConfig).slices for name in ("small", "ablation"))
