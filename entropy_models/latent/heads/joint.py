@@ -22,7 +22,7 @@ class Joint(HeadConfig, msgspec.Struct, frozen=True, tag="joint", forbid_unknown
     """Two hidden layers over all sources and the quality's embedding, one matrix out.
 
     The residual prediction of MLIC takes 31 % of the parameters of MLIC++ as a network of its own. Here it sees the
-    hidden features and the symbols, which together tell it the same.
+    hidden features and the symbols, which together tell it the same. Without it (`residual` is 0) nothing is predicted.
     """
 
     first: int = 256
@@ -43,9 +43,11 @@ class JointHead(Head):
         self.first, self.quality = Reads(widths, config.first), ExactLinear(embedding, config.first)
         self.second = ExactLinear(config.first, config.second)
         self.third = ExactLinear(config.second, 2 * channels)
-        self.residual_first = ExactLinear(config.second + channels, config.residual)
-        self.residual_second = ExactLinear(config.residual, channels)
-        nn.init.zeros_(self.residual_second.weight)
+        self.predicts = config.residual > 0
+        if self.predicts:
+            self.residual_first = ExactLinear(config.second + channels, config.residual)
+            self.residual_second = ExactLinear(config.residual, channels)
+            nn.init.zeros_(self.residual_second.weight)
 
     def forward(self, told: Mapping[str, Tensor], embedding: Tensor) -> Parameters:
         """See `Head`."""
@@ -56,6 +58,8 @@ class JointHead(Head):
 
     def residual(self, parameters: Parameters, seen: Seen) -> Tensor:
         """See `Head`."""
+        if not self.predicts:
+            return torch.zeros_like(parameters.means)
         known = torch.cat((parameters.hidden, snap(seen.symbols, limit=SYMBOL_REACH) * 0.25), -1)
         hidden = gelu_(self.residual_first(known, on_grid=True))
         return tanh(self.residual_second(hidden, on_grid=True)) * 0.5
