@@ -89,12 +89,13 @@ def encode(
     if lossless:
         codec = registry.lossless_codec(codec)
     source, codec = contents(source, codec, options.get("max_pixels", MAX_PIXELS))
-    loaded = load("mlicv2" if codec is None else codec, model)
+    name = registry.by_name("mlicv2" if codec is None else codec).name  # not "seslm", which encodes nothing
+    loaded = load(name, model)
     if effort:
         if not isinstance(loaded, PictureCodec):
             raise UsageError(f"effort is for pictures, not for the codec {loaded.name}")
         options["effort"] = effort
-    may_fall_back = may_fall_back and registry.by_name(loaded.name).fallback is not None
+    may_fall_back = may_fall_back and registry.by_name(name).fallback is not None
     return encode_to_aim(loaded, source, aim, options, may_fall_back=may_fall_back).data
 
 

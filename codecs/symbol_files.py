@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .media.pictures.picture import MAX_PIXELS
 
 PICTURE_FORMATS = {".png": "PNG", ".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
 _NUMPY_START = b"\x93NUMPY"
+_log = logging.getLogger(__name__)
 
 
 def read_symbols(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Any:
@@ -34,7 +36,12 @@ def read_symbols(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Any:
 
         from .media.pictures.picture import LUMA, to_depth
 
-        eight = to_depth(read_picture(data, name, max_pixels=max_pixels).rgb, np.dtype(np.uint8))
+        picture = read_picture(data, name, max_pixels=max_pixels)
+        eight = to_depth(picture.rgb, np.dtype(np.uint8))
+        coloured = bool((picture.rgb[:, :, 1:] != picture.rgb[:, :, :1]).any())
+        parts = {"colours": coloured, "transparency": picture.alpha is not None, "16 bits": picture.peak > 255}
+        if lost := " and no ".join(part for part, there in parts.items() if there):
+            _log.warning("%s: symbols are 8-bit grey and have no %s, which is left out", name, lost)
         return Image.fromarray(np.rint(eight @ LUMA).astype(np.uint8))
     return data
 

@@ -240,6 +240,24 @@ def test_codec_from_the_command_line(folder, capsys):
     assert (fields["form"], fields["rows"], fields["columns"]) == (1, 60, 80)
 
 
+@pytest.mark.parametrize(
+    ("samples", "lost"),
+    [
+        (np.full((8, 8, 3), 90, np.uint8), ""),
+        (np.full((8, 8, 3), (200, 10, 10), np.uint8), "no colours, "),
+        (np.full((8, 8, 4), (9, 9, 9, 100), np.uint8), "no transparency, "),
+        (np.full((8, 8), 300, np.uint16), "no 16 bits, "),
+    ],
+)
+def test_what_symbols_of_a_picture_lack_is_one_warning(folder, capsys, samples, lost):
+    Image.fromarray(samples).save(folder / "p.png")
+    assert run("encode", "p.png", "--codec", "mecb", "--rate", 2, "--quiet", "-o", "q.bf") == 0
+    assert capsys.readouterr().err == ""
+    assert run("encode", "p.png", "--codec", "mecb", "--rate", 2, "-o", "p.bf") == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert len(warnings) == bool(lost) and lost in "".join(warnings)
+
+
 def test_target_size(folder):
     grey = np.clip(np.random.default_rng(3).normal(120, 25, (120, 160)), 0, 255).astype(np.uint8)
     Image.fromarray(grey).save(folder / "noise.png")

@@ -164,6 +164,10 @@ def test_kinds_of_numbers_have_their_full_scale(kind):
         ((np.zeros(9), float("nan")), "Hz"),
         ((np.zeros(9), -8000), "Hz"),
         ((8000, np.zeros(9)), "Hz|rate"),
+        ((8000, np.random.default_rng(0).random(5000)), "Hz|rate"),  # an array whose text has several lines
+        ((torch.zeros(9).to_sparse(), 8000), "sparse"),
+        ((torch.zeros(9, device="meta"), 8000), "meta"),
+        ((np.ma.masked_less(np.zeros(9), 1), 8000), "masked"),
         (None, "pair"),
         (torch.zeros(9), "pair"),
     ],

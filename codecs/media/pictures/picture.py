@@ -23,7 +23,12 @@ _DEEP, _GREY = 1, 2
 def check_pixels(
     width: int, height: int, max_pixels: int = MAX_PIXELS, error: type[BitfloorError] = UnreadableInputError
 ) -> None:
-    """Raise `error` where a picture has more than `max_pixels` pixels; asked before they take memory."""
+    """Raise `error` where a picture has more than `max_pixels` pixels; asked before they take memory.
+
+    Raises UsageError for a limit that is no whole number from 1 on.
+    """
+    if not isinstance(max_pixels, (int, np.integer)) or isinstance(max_pixels, bool) or max_pixels < 1:
+        raise UsageError(f"max_pixels {max_pixels!r} is none: it is a whole number from 1 on")
     if width * height > max_pixels:
         raise error(
             f"{width}x{height} are more than the {max_pixels:,} pixels allowed: "

@@ -52,7 +52,8 @@ def check_rate(rate: Any) -> int:
     try:
         value = float(rate)
     except (TypeError, ValueError, OverflowError):
-        raise UsageError(f"a rate is a number in Hz, not {rate!r}; {WANTED}") from None
+        what = repr(rate) if isinstance(rate, str) else f"of type {type(rate).__name__}"
+        raise UsageError(f"a rate is a number in Hz, not {what}; {WANTED}") from None
     if isinstance(rate, (bool, str, bytes)) or not RATES[0] <= value <= RATES[1] or value != int(value):
         raise UsageError(f"a rate of {rate!r} Hz is none of {RATES[0]}..{RATES[1]} Hz")
     return int(value)
@@ -60,8 +61,12 @@ def check_rate(rate: Any) -> int:
 
 def _as_array(samples: Any) -> np.ndarray:
     if hasattr(samples, "detach"):  # a torch tensor, perhaps on a GPU, with a gradient, or bfloat16
-        samples = samples.detach().cpu().resolve_conj()
+        if str(samples.layout) != "torch.strided" or samples.is_quantized or samples.is_meta:
+            raise UsageError("a sparse, quantised or meta tensor is no sound: give an ordinary one")
+        samples = samples.detach().cpu().resolve_conj().resolve_neg()
         samples = (samples.float() if samples.is_floating_point() else samples).numpy()
+    if isinstance(samples, np.ma.MaskedArray):
+        raise UsageError("a masked array is no sound: say what its masked samples are, array.filled(0)")
     try:
         return np.asarray(samples)
     except (ValueError, TypeError) as error:
