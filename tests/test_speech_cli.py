@@ -248,6 +248,8 @@ def test_demo(run):
 def test_demo_of_a_codec_of_neither(run):
     status, _, err = run("demo", "--codec", "mecb")
     assert status == 2 and "neither" in err
+    status, _, err = run("demo", "--codec", "seslm")
+    assert status == 2 and "no codec 'seslm'" in err
 
 
 def test_tokens_and_sounds_go_where_they_fit(run, tmp_path):

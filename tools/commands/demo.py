@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ... import weights
+from ...codecs import registry
 from ...codecs.base import PictureCodec
 from ...codecs.media.files import check_output, write_bytes
 from ...errors import UsageError
@@ -51,7 +52,7 @@ def command(out: Path | None, quality: float, codec_name: str, force: bool) -> N
     from ...codecs.api import load
 
     start = time.perf_counter()
-    codec = load(codec_name)
+    codec = load(registry.by_name(codec_name).name)
     loading = time.perf_counter() - start
     if codec.kind == "sound":
         from .. import demo_sound
