@@ -15,7 +15,7 @@ import bitfloor
 from bitfloor.codecs.base import check_effort
 from bitfloor.codecs.image import codec as codec_module
 from bitfloor.codecs.image.codec import ImageCodec
-from bitfloor.codecs.image.refine import STEPS, WATCHER, descend
+from bitfloor.codecs.image.refine import PLANS, WATCHER, Steps, descend
 from bitfloor.codecs.media.pictures.objects import as_picture
 from bitfloor.codecs.media.pictures.psnr import picture_psnr
 from bitfloor.entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
@@ -61,7 +61,9 @@ def test_descent_finds_the_least_square_and_moves_only_what_is_free() -> None:
 
 
 def test_an_effort_is_a_whole_number_from_0_to_9() -> None:
-    assert [check_effort(effort) for effort in range(len(STEPS))] == list(range(10)) and sorted(STEPS) == list(STEPS)
+    assert [check_effort(effort) for effort in range(len(PLANS))] == list(range(10))
+    steps = [plan.steps(5) for plan in PLANS]
+    assert steps == sorted(set(steps)) and steps[0] == 0
     for wrong in (-1, 10, 1.5, "3", True, None):
         with pytest.raises(UsageError, match="whole number from 0"):
             check_effort(wrong)
@@ -94,7 +96,7 @@ def test_whoever_watches_hears_of_every_step_and_may_stop(codec: ImageCodec, mon
             WATCHER.reset(token)
 
     plain, whole, cut = codec.encode(picture, quality=70), encode(1000), encode(6)
-    assert heard == [(number, 24) for number in range(1, 7)]
+    assert heard == [(number, 6 * PLANS[1].steps(3)) for number in range(1, 7)]
     assert cost(codec, picture, whole, 70) <= cost(codec, picture, cut, 70) <= cost(codec, picture, plain, 70)
     assert codec.encode(picture, quality=70, effort=1) == whole  # nobody listens any more
 
@@ -107,7 +109,7 @@ def test_ctrl_c_writes_what_is_there(
     for name in ("a.png", "b.png"):
         Image.fromarray(smooth_picture(64, 64)).save(name)
     steps: list[int] = []
-    real = codec_module._Steps.__call__
+    real = Steps.__call__
 
     def interrupting(self):  # type: ignore[no-untyped-def]
         steps.append(self.done)
@@ -115,7 +117,7 @@ def test_ctrl_c_writes_what_is_there(
             signal.raise_signal(signal.SIGINT)
         return real(self)
 
-    monkeypatch.setattr(codec_module._Steps, "__call__", interrupting)
+    monkeypatch.setattr(Steps, "__call__", interrupting)
     assert main(["encode", "a.png", "--effort", "9", "--fallback", "never"]) == 0
     assert len(steps) == 1 and "interrupted: a.png is written as it is now" in capsys.readouterr().err
     assert bitfloor.decode(Path("a.bf").read_bytes()).size == (64, 64)

@@ -23,7 +23,7 @@ from ..media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from ..media.pictures.psnr import picture_psnr
 from .frozen import FrozenImage
 from .loss import lagrangian
-from .refine import STEPS, WATCHER, WINDOW, refine_window
+from .refine import PLANS, WINDOW, Plan, Steps, refine_window
 from .tiles import TILE, Tile, map_tiles, tiles
 
 if TYPE_CHECKING:
@@ -33,20 +33,6 @@ if TYPE_CHECKING:
 def _windows(tile: Tile) -> Iterator[Tile]:
     """The parts of a tile that are refined one after the other, in its coordinates."""
     return tiles(tile.bottom - tile.top, tile.right - tile.left, side=WINDOW)
-
-
-class _Steps:
-    """Counts the steps of a refinement for whoever watches it, who may find them enough."""
-
-    def __init__(self, total: int) -> None:
-        self.done, self.total, self.stopped = 0, total, False
-        self._watcher = WATCHER.get()
-
-    def __call__(self) -> bool:
-        self.done += 1
-        if self._watcher is not None:
-            self.stopped = self._watcher(self.done, self.total)
-        return self.stopped
 
 
 class ImageCodec(ModelCodec, PictureCodec):
@@ -73,13 +59,13 @@ class ImageCodec(ModelCodec, PictureCodec):
     @own_settings()
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
         """See `PictureCodec`."""
-        steps = STEPS[check_effort(effort)]
+        plan = PLANS[check_effort(effort)]
         q_index = torch.tensor([q_index_of(quality)])
         y = self._analyse(picture, q_index)
         plain = self._write(picture, y, y, q_index)
-        if not steps:
+        if not effort:
             return plain
-        refined = self._write(picture, self._refine(picture, y, q_index, steps), y, q_index)
+        refined = self._write(picture, self._refine(picture, y, q_index, plan), y, q_index)
         return min(plain, refined, key=lambda data: self._lagrangian(data, picture, q_index))
 
     def _write(self, picture: Picture, y: Tensor, unrefined: Tensor, q_index: Tensor) -> bytes:
@@ -98,8 +84,8 @@ class ImageCodec(ModelCodec, PictureCodec):
         z: Tensor = self.frozen.network.hyper_analysis(y, self.frozen.exact.state(q_index).embedding[:, 0].float())
         return z
 
-    def _refine(self, picture: Picture, y: Tensor, q_index: Tensor, steps: int) -> Tensor:
-        """y after a descent in windows, each with the latest values of its neighbours around it."""
+    def _refine(self, picture: Picture, y: Tensor, q_index: Tensor, plan: Plan) -> Tensor:
+        """y after a search in windows, each with the latest values of its neighbours around it."""
         network = self.frozen.network
         stride = network.config.transform.stride
         unit = math.lcm(network.config.transform.alignment, network.config.hyper.factor)
@@ -108,9 +94,10 @@ class ImageCodec(ModelCodec, PictureCodec):
         with torch.inference_mode(False):
             q_index, refined = q_index.clone(), y.clone()
             embedding = network.gains.state(q_index).embedding[:, 0]
-            enough = _Steps(steps * sum(1 for tile in tiles(*y.shape[1:3]) for _ in _windows(tile)))
+            windows = sum(1 for tile in tiles(*y.shape[1:3]) for _ in _windows(tile))
+            count = Steps(plan.steps(len(network.config.slices.channels)) * windows)
             for tile in tiles(*y.shape[1:3]):
-                if enough.stopped:
+                if count.stopped:
                     break
                 own, pixels = tile.of(refined), tile.of(padded, stride)
                 z = self._hyper_latent(tile.of(y).clone(), q_index)
@@ -120,9 +107,9 @@ class ImageCodec(ModelCodec, PictureCodec):
                     inner = window.inside(outer)
                     rgb = outer.of(pixels, stride).float() / picture.peak
                     around = outer.of(own).clone(), outer.of(hyper).clone()
-                    found = refine_window(network, rgb, *around, q_index, inner, steps, enough)
+                    found = refine_window(network, rgb, *around, q_index, inner, plan, count)
                     window.of(own).copy_(inner.of(found))
-                    if enough.stopped:
+                    if count.stopped:
                         break
         return refined
 

@@ -1,24 +1,57 @@
 """Refinement of a picture's latent at the encoder; the decoder does not change.
 
-y is moved against the gradient of J = bits per pixel + lambda 255^2 MSE, with every symbol rounded and the gradient
-passed straight through the rounding. Every step so measures J as it is, and the best latent seen is kept. Plain steps
-serve better than Adam's, which moves silent symbols as far as others.
+Two searches for a smaller J = bits per pixel + lambda 255^2 MSE, one after the other, both of which measure J as it is,
+with every symbol rounded, and keep the best latent seen:
+
+    descent   moves all of y against the gradient, passed straight through the rounding. Plain steps serve better than
+              Adam's, which moves silent symbols as far as others.
+    flips     change single symbols, slice after slice; see `flips`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...entropy_models.latent.symbol_coders import TrainingCoder
-from .loss import lagrangian
+from .flips import flip
 from .model import ImageNetwork
+from .objective import Objective
 from .tiles import Tile
 
-STEPS = (0, 4, 8, 12, 20, 30, 40, 60, 100, 200)  # by effort
+
+class Plan(NamedTuple):
+    """Steps of a refinement: of the descent, and of the flips in each of the last `slices` slices."""
+
+    descent: int
+    slices: int
+    flips: int
+
+    def firsts(self, slices: int) -> range:
+        """The first slices that flips begin with, one after the other, of all `slices`."""
+        return range(max(0, slices - self.slices), slices)
+
+    def steps(self, slices: int) -> int:
+        """Of all together."""
+        return self.descent + self.flips * len(self.firsts(slices))
+
+
+# By effort. The last two slices of the small network hold two thirds of its bits.
+PLANS = (
+    Plan(0, 0, 0),
+    Plan(3, 2, 2),
+    Plan(5, 2, 3),
+    Plan(8, 2, 5),
+    Plan(10, 2, 7),
+    Plan(14, 2, 10),
+    Plan(20, 5, 6),
+    Plan(30, 5, 10),
+    Plan(40, 5, 16),
+    Plan(60, 5, 30),
+)
 WINDOW = 48  # cells along one side of what is refined at a time: bounds the memory
 FIRST_MOVE = 4e-4  # mean change of y in the first step
 GROWTH, SHRINKAGE = 1.15, 0.7  # of the step after a better and after a worse J
@@ -30,6 +63,21 @@ Watcher = Callable[[int, int], bool]
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
+class Steps:
+    """Counts the steps of a refinement for whoever watches it, who may find them enough."""
+
+    def __init__(self, total: int) -> None:
+        self.done, self.total, self.stopped = 0, total, False
+        self._watcher = WATCHER.get()
+
+    def __call__(self) -> bool:
+        """Count one; whether that is enough."""
+        self.done += 1
+        if self._watcher is not None:
+            self.stopped = self._watcher(self.done, self.total)
+        return self.stopped
+
+
 def refine_window(
     network: ImageNetwork,
     rgb: Tensor,
@@ -37,8 +85,8 @@ def refine_window(
     hyper: Tensor,
     q_index: Tensor,
     inner: Tile,
-    steps: int,
-    enough: Callable[[], bool] = lambda: False,
+    plan: Plan,
+    count: Steps,
 ) -> Tensor:
     """A better latent for a part of a picture, to be called outside inference mode.
 
@@ -49,25 +97,25 @@ def refine_window(
         hyper: features of h_s (1, H, W, features).
         q_index: (1,).
         inner: the cells that may change; those around them are context.
-        steps: at least 1.
-        enough: asked after every step whether to stop early.
+        plan: at least one step.
+        count: counts every step and says whether to stop early.
 
     Returns:
         y with other values in `inner`, or y itself where no step made J smaller.
     """
-    state, scales = network.gains.state(q_index), network.q_scale.of_synthesis(q_index)
-    weight = float(lagrangian(q_index.float(), network.config.lambdas)) * 255**2
-    pixels = rgb.shape[1] * rgb.shape[2]
-
-    def cost(latent: Tensor) -> Tensor:
-        coder = TrainingCoder(latent * state.gain[:, 0], network.config.slices.channels, training=False)
-        y_hat = network.context(hyper, state, coder)
-        error = network.synthesis(y_hat, scales).clamp(0, 1) - rgb
-        return -torch.log2(coder.likelihoods()).sum() / pixels + weight * error.square().mean()
-
+    objective = Objective(network, rgb, hyper, q_index)
     free = torch.zeros_like(y[..., :1])
     inner.of(free).fill_(1)
-    return descend(cost, y, free, steps, enough)
+    with torch.no_grad():
+        found = descend(lambda latent: objective.cost(latent * objective.gain), y, free, plan.descent, count)
+        gained = found * objective.gain
+        for first in plan.firsts(len(objective.channels)):
+            if count.stopped:
+                break
+            gained = flip(objective, gained, free, first, plan.flips, count)
+        if torch.equal(gained, y * objective.gain):
+            return y
+        return torch.where(free > 0, objective.centred(gained) / objective.gain, y)
 
 
 def descend(

@@ -6,6 +6,8 @@ Latents are (B, H, W, C) with H and W even. Anchors are the cells with odd row +
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +34,11 @@ def merge(anchors: Tensor, others: Tensor) -> Tensor:
     even = torch.stack((others[:, :, 0], anchors[:, :, 0]), dim=3)
     odd = torch.stack((anchors[:, :, 1], others[:, :, 1]), dim=3)
     return torch.stack((even, odd), dim=2).reshape(b, rows * 2, columns * 2, c)
+
+
+def merged(halves: Sequence[Tensor]) -> Tensor:
+    """The grid (B, H, W, sum of C) of slices whose halves are given in coding order: anchors, others, anchors ..."""
+    return torch.cat([merge(*pair) for pair in zip(halves[::2], halves[1::2], strict=True)], -1)
 
 
 def pad_half(half: Tensor) -> Tensor:

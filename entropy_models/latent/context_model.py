@@ -10,7 +10,7 @@ decoding go the same way; they differ in the symbol coder only, which gives or t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -41,10 +41,15 @@ class ContextModel(nn.Module):
             SliceModel(config, index, hyper, embedding) for index in range(len(config.channels))
         )
 
-    def forward(self, hyper: Tensor, state: GainState, coder: SymbolCoder) -> Tensor:
-        """Features hyper (B, H, W, hyper) to y_hat / gain (B, H, W, M); `coder` gives or takes the symbols."""
-        done: list[Tensor] = []
+    def forward(self, hyper: Tensor, state: GainState, coder: SymbolCoder, before: Sequence[Tensor] = ()) -> Tensor:
+        """Features hyper (B, H, W, hyper) to y_hat / gain (B, H, W, M); `coder` gives or takes the symbols.
+
+        The slices of y_hat / gain that are known already, `before`, are not coded again.
+        """
+        done = list(before)
         for index, (model, own) in enumerate(self._parts(state)):
+            if index < len(before):
+                continue
             known = Known(hyper, tuple(done))
             gathered = model.gather(known)
             told = model.tell(ANCHOR, known, gathered)

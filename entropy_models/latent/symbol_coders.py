@@ -2,6 +2,7 @@
 
     TrainingCoder    takes the symbols from a latent, adds up likelihoods under noise
     AnnealingCoder   takes relaxed symbols, for the refinement of one picture's latent
+    ChangingCoder    takes the symbols from a latent and asks what a change of each would bring, for the same
     EncodingCoder    takes the symbols from a latent, writes them
     DecodingCoder    reads the symbols
 
@@ -21,7 +22,7 @@ from torch import Tensor
 from ...errors import CorruptStreamError
 from ..coding.range_coder import RangeDecoder, RangeEncoder
 from ..coding.tables import ProbabilityTables
-from .checkerboard import pack
+from .checkerboard import merged, pack
 from .gaussian import bounded_scales, gaussian_likelihood, scale_index
 from .rounding import annealed, perturbed, round_straight_through
 
@@ -73,12 +74,16 @@ class _EstimatingCoder(_LatentCoder):
         likelihood = gaussian_likelihood(values, bounded_scales(log_scales))
         if coded is not None:
             likelihood, symbols = torch.where(coded, likelihood, 1.0), symbols * coded
-        self.taken.append(likelihood.flatten(1))
+        self.taken.append(likelihood)
         return symbols
 
     def likelihoods(self) -> Tensor:
         """(B, number of symbols) in coding order."""
-        return torch.cat(self.taken, 1)
+        return torch.cat([likelihood.flatten(1) for likelihood in self.taken], 1)
+
+    def bits(self) -> Tensor:
+        """Bits of every cell, (B, H, W, 1)."""
+        return -torch.log2(merged(self.taken)).sum(-1, keepdim=True)
 
 
 class TrainingCoder(_EstimatingCoder):
@@ -107,6 +112,43 @@ class AnnealingCoder(_EstimatingCoder):
         """The same relaxed symbols twice."""
         symbols = annealed(residual, self.temperature)
         return symbols, symbols
+
+
+class Coded(NamedTuple):
+    """What symbols were coded with, each (B, H, W, channels); not coded ones are no `coded`."""
+
+    means: Tensor
+    log_scales: Tensor
+    symbols: Tensor
+    coded: Tensor
+
+
+class ChangingCoder(_EstimatingCoder):
+    """Rounded symbols, to which `change` (B, H, W, M) of zeros is added: its gradient is what a change of each brings.
+
+    All but the bits of the changed symbol itself: its likelihood is that of the symbol without the change.
+    """
+
+    def __init__(self, latent: Tensor, channels: Sequence[int], change: Tensor) -> None:
+        super().__init__(latent, channels)
+        self.changes = change.split(list(channels), -1)
+        self._passes: list[Coded] = []
+
+    def sample(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The same rounded symbols twice."""
+        symbols = round_straight_through(residual)
+        return symbols, symbols
+
+    def code(self, place: Pass, means: Tensor, log_scales: Tensor, coded: Tensor | None = None) -> Tensor:
+        """See `SymbolCoder`."""
+        symbols = super().code(place, means, log_scales, coded)
+        chosen = torch.ones_like(symbols, dtype=torch.bool) if coded is None else coded
+        self._passes.append(Coded(means.detach(), log_scales.detach(), symbols.detach(), chosen))
+        return symbols + pack(self.changes[place.slice], place.parity) * chosen
+
+    def coded(self) -> Coded:
+        """What the slices that were coded were coded with."""
+        return Coded(*(merged(list(halves)) for halves in zip(*self._passes, strict=True)))
 
 
 class EncodingCoder(_LatentCoder):
