@@ -1,10 +1,13 @@
 """Changes of single symbols of a latent, the second half of its refinement.
 
 The slices before are held, so that what is coded stays where it is: a symbol of an early slice moves the means of all
-later ones, and whatever is rounded after that falls anew. Of every symbol is known what its own bits would be one step up
-or down, what that does to all else (the gradient) and how the squared error bends (`Objective.curvature`). Some of those
-that promise a smaller J are changed at once, drawn at random because neighbours promise the same gain, and every cell keeps
-its change if J became smaller around it.
+later ones, and whatever is rounded after that falls anew. Of every symbol is known what its own bits would be one step
+up or down, what that does to all else (the gradient) and how the squared error bends (`Objective.curvature`). Of those
+that promise a smaller J some are changed at once, drawn at random because neighbours promise the same gain, and every
+cell keeps its change if J became smaller around it.
+
+On crops of pictures that no network was trained on, 12 steps of descent and 8 such steps in each of the last two slices
+take as long as 26 steps of descent and bring twice as much.
 """
 
 from __future__ import annotations
