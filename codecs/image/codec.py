@@ -23,6 +23,7 @@ from ..media.pictures.picture import MAX_PIXELS, Picture, check_pixels
 from ..media.pictures.psnr import picture_psnr
 from .frozen import FrozenImage
 from .loss import lagrangian
+from .narrow_products import narrow_products
 from .refine import PLANS, WINDOW, Plan, Steps, refine_window
 from .tiles import TILE, Tile, map_tiles, tiles
 
@@ -180,9 +181,10 @@ class ImageCodec(ModelCodec, PictureCodec):
         network = self.frozen.network
         scales, stride = network.q_scale.of_synthesis(q_index), network.config.transform.stride
         cells = (y_hat.shape[1], y_hat.shape[2])
-        rgb = map_tiles(
-            lambda y: network.synthesis(y, scales), y_hat, cells, source=1, result=stride, margin=self._margin
-        )
+        with narrow_products():
+            rgb = map_tiles(
+                lambda y: network.synthesis(y, scales), y_hat, cells, source=1, result=stride, margin=self._margin
+            )
         return rgb[0].numpy()
 
     def _fields(self, container: Container, max_pixels: int) -> tuple[int, int, Tensor]:

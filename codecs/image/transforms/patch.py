@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ....entropy_models.exact.convolution import shuffle, unshuffle
+from ....entropy_models.latent.full_precision import full_precision
 from ....entropy_models.latent.grids import Depthwise
 from .base import Transform, TransformConfig
 
@@ -142,5 +143,6 @@ class Synthesis(Transform):
         fine, coarse = scales.split(self.widths, -1)
         x = self.coarse(self.latent(y) * coarse)
         x = self.fine(shuffle(self.split(x), 2) * fine)
-        picture = shuffle(self.patch(x).float(), PATCH) * 0.25 + 0.5
-        return picture if self.linear is None else picture + shuffle(self.linear(y).float(), CELL)
+        with full_precision(x):  # of the samples themselves half a level would be lost
+            picture = shuffle(self.patch(x.float()), PATCH) * 0.25 + 0.5
+            return picture if self.linear is None else picture + shuffle(self.linear(y.float()), CELL)
