@@ -32,6 +32,7 @@ def _serve(pipe: Connection, work: Callable[[J], R]) -> None:
     with suppress(EOFError, OSError):
         while True:
             pipe.send(work(pipe.recv()))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is half written now, and libraries are being taken down
 
 
 def cores() -> int:
