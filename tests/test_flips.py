@@ -8,6 +8,7 @@ import torch
 from scipy.stats import norm
 from tiny_model import CONFIG, S2LIC, smooth_picture, tiny_network
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from bitfloor.codecs.image.flips import _best_change, flip
 from bitfloor.codecs.image.objective import Objective
@@ -109,3 +110,11 @@ def test_the_best_change_is_the_best_of_one_up_and_one_down() -> None:
     gain, to = _best_change(torch.tensor(slope), torch.tensor(bend), Coded(*tensors, torch.tensor(coded)), pixels)
     assert np.allclose(gain, -np.minimum(losses[1], losses[-1]) * coded, atol=1e-6)
     assert np.allclose(to, 0.25 + symbols + choose)
+
+
+def test_multiplications_of_a_search_can_be_counted() -> None:
+    """As the bench does; torch's counter refuses gradients by what goes into a module itself."""
+    search, y = objective()
+    with FlopCounterMode(display=False) as counter:
+        flip(search, y, torch.ones(1, ROWS, COLUMNS, 1), first=2, steps=1)
+    assert counter.get_total_flops() > 0

@@ -63,12 +63,12 @@ class Objective:
 
         With signs s of the pixels drawn at random, the mean of (s' J)^2 is the diagonal of J'J (Hutchinson).
         """
-        latent = y_hat.detach().requires_grad_()
+        change = torch.zeros_like(y_hat).requires_grad_()
         with torch.enable_grad():
-            picture = self.network.synthesis(latent, self._scales)
+            picture = self.network.synthesis(y_hat + change * self.inverse_gain, self._scales)
             signs = torch.randint(0, 2, picture.shape, generator=generator).to(picture) * 2 - 1
-            (projected,) = torch.autograd.grad((picture * signs).sum(), latent)
-        bends = (projected * self.inverse_gain).square().mean((0, 1, 2), keepdim=True)
+            (projected,) = torch.autograd.grad((picture * signs).sum(), change)
+        bends = projected.square().mean((0, 1, 2), keepdim=True)
         return 2 * self._weight * bends / self.rgb.numel()
 
     def _by_cell(self, coder: TrainingCoder | ChangingCoder, before: Sequence[Tensor]) -> Tensor:
