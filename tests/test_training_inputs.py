@@ -11,6 +11,7 @@ from tiny_model import CONFIG, smooth_picture
 from bitfloor.errors import UnreadableInputError
 from bitfloor.tools.cli import main
 from bitfloor.tools.training.image import ImageTask
+from bitfloor.tools.training.loop import CHECKPOINT
 from bitfloor.tools.training.pictures import SMALLEST_SIDE, find_pictures
 
 Captured: TypeAlias = "pytest.CaptureFixture[str]"
@@ -78,3 +79,23 @@ def test_numbers_that_train_refuses_in_one_line(options: tuple[str, str], tmp_pa
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("bitfloor: ") and "unexpected" not in last
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "said"),
+    [("file", (), "is a file: name a folder"), ("file/run", (), "is a file: name a folder"),
+     ("new", ("--resume",), "there is no checkpoint"), ("new", ("--restart",), "there is no checkpoint"),
+     ("run", (), "add --resume or --restart")],
+)  # fmt: skip
+def test_a_place_where_no_run_can_begin_is_said_before_data_are_read(
+    place: str, options: tuple[str, ...], said: str, tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / CHECKPOINT).write_text("not read either")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", str(tmp_path / "empty"), "--steps", "1", "-o", str(tmp_path / place), *options]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in last and "no pictures" not in last
+    assert sorted(tmp_path.rglob("*")) == before

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import click
 
-from ..codecs.media.files import STANDARD, check_output, is_stream, shown_name
+from ..codecs.media.files import STANDARD, check_output, is_stream, same_file, shown_name
 from ..errors import BitfloorError, UnreadableInputError, UsageError
 from .console import QUIET, note, setting
 from .gather import Found, gather
@@ -146,24 +146,17 @@ def _job(item: Found, out: str | None, name: Namer, whole: bool) -> Job:
             raise UsageError(f"{source} is a pipe or a device: name the output with -o")
         place = source.parent if out is None else Path(out) / item.below.parent
         target = place / name(source, item.below, whole)
-        return Job(source, target, None if out is None else place, beside=_same(place, source.parent))
+        return Job(source, target, None if out is None else place, beside=same_file(place, source.parent))
     except BitfloorError as error:
         return Job(source, source, problem=error)
 
 
 def _checked(job: Job) -> Job:
     """The job, with a problem where its output is its input."""
-    if job.problem is None and _same(job.source, job.target) and not is_stream(job.source):
+    if job.problem is None and same_file(job.source, job.target) and not is_stream(job.source):
         problem = UsageError(f"{job.source} would be replaced by its own output: name another with -o")
         return replace(job, problem=problem)
     return job
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):
-        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sizes], existing: Existing, workers: int = 1) -> None:

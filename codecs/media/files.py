@@ -82,8 +82,19 @@ def format_suffix(path: str | Path, known: Collection[str], default: str) -> str
     return suffix if suffix and (suffix in known or not is_stream(path)) else default
 
 
-def check_output(path: str | Path, overwrite: bool) -> None:
-    """Raise UsageError where `path` cannot be written: meant to be asked before long work starts."""
+def same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether both names lead to one file, be it there or not."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other)
+
+
+def check_output(path: str | Path, overwrite: bool, *sources: str | Path | None) -> None:
+    """Raise UsageError where `path` cannot be written: meant to be asked before long work starts.
+
+    None of the `sources`, from which it is made, may be replaced by it, either.
+    """
     number = _descriptor(path)
     if str(path) == STANDARD or number is not None:
         _check_descriptor(path, number)
@@ -107,6 +118,8 @@ def check_output(path: str | Path, overwrite: bool) -> None:
         raise UsageError(f"there is no folder {folder if Path(path).is_symlink() else Path(path).parent}")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"the folder {folder} is not writable")
+    if mode and any(same_file(source, path) for source in sources if source is not None and not is_stream(source)):
+        raise UsageError(f"{path} would be replaced by what is made of it: name another output")
     if mode and not overwrite:
         raise _is_there(path)
 

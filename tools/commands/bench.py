@@ -247,7 +247,7 @@ def speed(
     if not picture.is_file():
         raise UsageError(f"there is no file {picture}")
     if out:
-        check_output(out, force)
+        check_output(out, force, picture)
     used = threads or wished_threads() or cores()
     speeds = list(run_speed(picture, codecs.split(",") if codecs else DEFAULT_CODECS, quality, repeats, used))
     for line in table(speeds, used):

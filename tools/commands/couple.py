@@ -96,7 +96,7 @@ def laws(
         from ..coupling.plots import check_plot
 
         check_plot(plot)
-        check_output(plot, force)
+        check_output(plot, force, *files)
         if len(files) != 2:
             raise UsageError(f"--plot draws two laws, not {len(files)}")
     given = [read_law(file, counts) for file in files]

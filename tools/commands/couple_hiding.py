@@ -57,7 +57,7 @@ def hide(
     """
     from ..coupling.plain_text import in_paragraphs
 
-    check_output(out, force)
+    check_output(out, force, message, text, key_file)
     secret = read_bytes(message, empty=True)  # an empty message is one too
     source, hider = _set_up(text, key_file, order, int(block_bits))
     hidden = hider.hide(secret, watch=_progress)
@@ -83,7 +83,7 @@ def reveal(
     """
     from ..coupling.text_source import read_text
 
-    check_output(out, force)
+    check_output(out, force, cover, text, key_file)
     cover_text = read_text(cover)
     source, hider = _set_up(text, key_file, order, int(block_bits))
     symbols = source.symbols(cover_text)

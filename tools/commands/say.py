@@ -39,7 +39,7 @@ def command(
     if (text is None) == (source is None):
         raise UsageError("give either a text or --file")
     check_suffix(out)
-    check_output(out, force)
+    check_output(out, force, source, voice)
     source = Path(STANDARD) if text == STANDARD else source
     content = _read(source) if source is not None else str(text)
 

@@ -44,7 +44,7 @@ def command(source: Path, target: Path, size: int, force: bool) -> None:
     suffix = target.suffix.lower()
     if suffix == SUFFIX or (is_media(target) and suffix != ".png"):  # file managers give names of any other suffix
         raise UsageError(f"{target} would not be what its name says, but a PNG")
-    check_output(target, force)
+    check_output(target, force, source)
     data = read_bytes(source)
     with naming(source):
         try:

@@ -104,7 +104,7 @@ def command(
     from ..training.export_image import export_image
     from ..training.export_secodec import STAGES, export_secodec
     from ..training.export_seslm import export_seslm
-    from ..training.loop import Budget, Trainer
+    from ..training.loop import Budget, Trainer, check_folder
     from ..training.model_card import check_name
     from ..training.precision import check_device
     from ..training.tasks import SpeechOptions, check_codec, is_picture_codec, make_task
@@ -132,6 +132,8 @@ def command(
         click.echo(write())
         return
     check_device(device)
+    folder = out / STAGES.get(codec, "")
+    check_folder(folder, go_on=resume or restart)
     speech = SpeechOptions(rule, codes, neighbours, keep_codebooks)
     trainer = Trainer(
         make_task(
@@ -147,13 +149,11 @@ def command(
             teacher=imitate,
         ),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed, precision=precision),
-        out / STAGES.get(codec, ""),
+        folder,
         device,
     )
     if resume or restart:
         trainer.resume(trainer.path, new_budget=restart)
-    elif trainer.path.exists():
-        raise UsageError(f"{trainer.path} exists: add --resume or --restart, or name another folder with -o")
     elif start is not None:
         _begin_with(start, codec, trainer.task)
         trainer.restart_average()

@@ -44,7 +44,7 @@ def command(file: Path, other: Path | None, out: Path | None, force: bool) -> No
     if out is not None:
         if is_media(out) or out.suffix.lower() == SUFFIX:
             raise UsageError(f"{out} would not be what its name says, but a page: name it {out.with_suffix('.html')}")
-        check_output(out, force)
+        check_output(out, force, file, other)
     paths = [file] if other is None else [file, other]
     sizes_of_files, pictures = zip(*(_read(path) for path in paths), strict=True)
     sizes = {(picture.width, picture.height) for picture in pictures}

@@ -23,12 +23,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from ...errors import UsageError
 from . import checkpoint
 from .curves import tensorboard, write_page
 from .optimizers import MatrixOptimizer
 from .precision import choose
 from .task import Task
 
+CHECKPOINT = "last.safetensors"
 LOG_SECONDS = 30.0
 CLIP_NORM = 1.0
 WARM_SHARE = 0.1  # of the run, after which warm-up ends though its steps are not done
@@ -73,6 +75,18 @@ class Budget:
         return self.lr * warm * (0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
 
+def check_folder(folder: Path, go_on: bool) -> None:
+    """Raise UsageError where no run can begin in `folder`, or none go on; asked before data are read."""
+    path = folder / CHECKPOINT
+    for place in (folder, *folder.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place} is a file: name a folder with -o")
+    if go_on and not path.is_file():
+        raise UsageError(f"there is no checkpoint {path} to go on with")
+    if path.exists() and not go_on:
+        raise UsageError(f"{path} exists: add --resume or --restart, or name another folder with -o")
+
+
 class Trainer:
     """Runs a task in `folder`, which then holds last.safetensors and log.csv. Call `run` to start or to resume."""
 
@@ -92,7 +106,7 @@ class Trainer:
     @property
     def path(self) -> Path:
         """The checkpoint."""
-        return self.folder / "last.safetensors"
+        return self.folder / CHECKPOINT
 
     def resume(self, path: Path, new_budget: bool = False) -> None:
         """Go on from a checkpoint; with a new budget the schedule starts again, from the averaged weights."""
