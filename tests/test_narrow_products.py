@@ -4,6 +4,7 @@ from importlib.resources import as_file, files
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import bitfloor
@@ -23,3 +24,13 @@ def test_a_picture_differs_by_a_level_or_two(name, monkeypatch):
     assert all(np.array_equal(*both) for both in zip(*latents, strict=True))
     apart = np.abs(pictures[0] - pictures[1])
     assert 0 < apart.max() <= 3 and np.mean(apart**2) < 0.5  # 51 dB
+
+
+def test_a_torch_that_cannot_tell_of_units_multiplies_in_float32(monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    narrow_products._has_units.cache_clear()
+    try:
+        assert not narrow_products._has_units()
+    finally:
+        narrow_products._has_units.cache_clear()

@@ -18,5 +18,9 @@ def narrow_products() -> torch.autocast:
 
 @cache
 def _has_units() -> bool:
-    """Whether bfloat16 is faster here; without units torch emulates it, slower than float32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    """Whether bfloat16 is faster here; without units torch emulates it, slower than float32.
+
+    torch tells it in names of its own, which a version may lack: then no.
+    """
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, question, bool)() for question in questions)
