@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from ...entropy_models.latent.hyperpriors.base import HyperConfig
@@ -17,7 +19,8 @@ class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         hyper: h_a and h_s.
         slices: coding order, contexts and entropy parameters of the latent.
         embedding: width of the vector that tells the entropy networks the quality.
-        lambdas: weight of the squared error at the lowest and at the highest quality, see `loss.lagrangian`.
+        lambdas: weight of the distortion at the lowest and at the highest quality, see `loss.lagrangian`.
+        distortion: "mse", or "visual" for `visual.visual_distance`.
     """
 
     transform: TransformConfig
@@ -25,6 +28,7 @@ class ImageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slices: Slices
     embedding: int = 32
     lambdas: tuple[float, float] = (0.0007, 0.1)
+    distortion: Literal["mse", "visual"] = "mse"
 
     @property
     def block(self) -> int:

@@ -147,6 +147,7 @@ def command(
             drawings=drawings,
             config=config,
             teacher=imitate,
+            device=device,
         ),
         Budget(minutes=minutes, steps=steps, lr=lr, seed=seed, precision=precision),
         folder,

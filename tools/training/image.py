@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from ...codecs.image.config import ImageConfig
-from ...codecs.image.loss import lagrangian, rate_and_distortion
+from ...codecs.image.loss import distortion, lagrangian, rate_and_distortion
 from ...codecs.image.model import ImageNetwork
 from ...entropy_models.latent.q_index import Q_INDEX_MAX
 from ...entropy_models.parts import to_json
 from ...errors import UnreadableInputError, UsageError
 from ..console import note
+from .device_crops import DeviceCrops
 from .pictures import HELD_OUT_SHARE, RandomCrops, find_pictures, is_held_out, load_pictures
 from .precision import mixed
 
@@ -29,7 +30,9 @@ LATE = 0.85  # share of the run after which crops are larger
 
 
 class ImageTask:
-    """loss = (bpp + lambda 255^2 MSE) / sqrt(lambda / 0.0093), lambda drawn log-uniformly for every crop.
+    """loss = (bpp + lambda 255^2 D) / sqrt(lambda / 0.0093), lambda drawn log-uniformly for every crop.
+
+    D is squared error, or the visual distance where the network's configuration says so.
 
     A network that begins with new transforms may imitate a trained one first: for `IMITATION` of the run its g_a learns
     the teacher's latents, while contexts and g_s learn from these latents and so do not wait for it.
@@ -44,6 +47,7 @@ class ImageTask:
         late_crop: int = 192,  # rounded down to what the network takes
         drawings: float = 0.0,
         teacher: ImageNetwork | None = None,
+        device: str = "cpu",
     ) -> None:
         self.network = ImageNetwork(config)
         self.config = to_json(config)
@@ -60,13 +64,14 @@ class ImageTask:
             raise UnreadableInputError(f"none of {len(paths):,} pictures can be trained on: name folders with more")
         if not self.held_out:
             note(f"none of {len(paths):,} pictures is kept for validation (one in {HELD_OUT_SHARE} is, by its name)")
-        self.crops = RandomCrops(pictures, drawings)
-        self.crop, self.late_crop = self._crops(crop, late_crop)
+        crops = RandomCrops(pictures, drawings)
+        self.crop, self.late_crop = self._sides(crops.largest, crop, late_crop)
+        self.crops = crops if device == "cpu" else DeviceCrops(crops, self.late_crop, torch.device(device))
 
-    def _crops(self, *wished: int) -> tuple[int, ...]:
+    def _sides(self, largest: int, *wished: int) -> tuple[int, ...]:
         """Sides of crops that the network takes and some picture has. Raises UnreadableInputError without such."""
         block = self.network.config.block
-        largest = self.crops.largest // block * block
+        largest = largest // block * block
         if largest == 0:
             raise UnreadableInputError(f"all pictures are smaller than {block} pixels, too small to train on")
         sides = tuple(min(wish // block * block, largest) for wish in wished)
@@ -81,7 +86,7 @@ class ImageTask:
         if self.teacher is None or progress >= IMITATION:
             return crops, q_index
         with torch.no_grad():
-            return crops, q_index, self.teacher.analyse(crops, q_index)
+            return crops, q_index, self.teacher.analyse(crops, q_index.to(crops.device))
 
     def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """See `Task`."""
@@ -92,7 +97,8 @@ class ImageTask:
         if latents:
             bpp = bpp + self._deviation(x, q_index, latents[0])
         weight = lagrangian(q_index.float(), self.network.config.lambdas)
-        losses = (bpp + weight * 255**2 * mse) / torch.sqrt(weight / REFERENCE_LAMBDA)
+        distance = distortion(self.network.config, out["x_hat"], x, mse)
+        losses = (bpp + weight * 255**2 * distance) / torch.sqrt(weight / REFERENCE_LAMBDA)
         # A drawing that the network cannot do yet costs a hundred times a photograph and would drown it in the step.
         loss = (losses * (LOUDEST / losses.detach()).clamp_max(1)).mean()
         return loss, {"loss": losses.detach().mean(), "bpp": bpp.detach().mean(), "mse": mse.detach().mean()}

@@ -46,7 +46,7 @@ class Muon:
             wide = self._updates(members, lr) if owner is None or owner == dist.get_rank() else None
             if owner is not None:
                 rows, columns = sorted(self.parameters[members[0]].shape)
-                wide = torch.empty(len(members), rows, columns) if wide is None else wide
+                wide = self.buffers[0].new_empty(len(members), rows, columns) if wide is None else wide
                 dist.broadcast(wide, owner)
             assert wide is not None
             for i, update in zip(members, wide, strict=True):
@@ -106,7 +106,10 @@ class MatrixOptimizer:
         rest = [(n, p) for n, p in named if n not in chosen]
         self.matrix_names, self.rest_names = [n for n, _ in matrices], [n for n, _ in rest]
         self.muon = Muon([p for _, p in matrices], dtype=dtype)
-        self.adamw = torch.optim.AdamW([p for _, p in rest], lr=lr, betas=(0.9, 0.99), weight_decay=0.0, foreach=True)
+        fused = all(p.is_cuda for _, p in rest)  # one kernel instead of some for each of hundreds of vectors
+        self.adamw = torch.optim.AdamW(
+            [p for _, p in rest], lr=lr, betas=(0.9, 0.99), weight_decay=0.0, fused=fused, foreach=not fused
+        )
         self.parameters = [p for _, p in named]
 
     def step(self, lr: float) -> None:

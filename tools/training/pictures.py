@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,9 +42,9 @@ def is_held_out(path: Path) -> bool:
     return hashlib.sha256(path.name.encode()).digest()[0] % HELD_OUT_SHARE == 0
 
 
-def load_pictures(paths: Sequence[Path], workers: int = 2) -> list[np.ndarray]:
+def load_pictures(paths: Sequence[Path], workers: int | None = None) -> list[np.ndarray]:
     """(H, W, 3) uint8 arrays; unreadable and tiny ones are left out with a line above the bar."""
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         loaded = list(tqdm(pool.map(_load, paths), total=len(paths), desc="pictures", unit="", mininterval=1))
     return [array for array in loaded if array is not None]
 
@@ -85,11 +86,12 @@ class RandomCrops:
         """(3, S, S) uint8."""
         if self.drawings and rng.random() < self.drawings:
             if rng.random() < PATCHES:
-                return patch_over(rng, self._crop(rng, size).transpose(1, 2, 0)).transpose(2, 0, 1)
+                return patch_over(rng, self.crop(rng, size).transpose(1, 2, 0)).transpose(2, 0, 1)
             return draw(rng, size).transpose(2, 0, 1)
-        return self._crop(rng, size)
+        return self.crop(rng, size)
 
-    def _crop(self, rng: np.random.Generator, size: int) -> np.ndarray:
+    def crop(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """(3, S, S) uint8 of a picture."""
         while True:
             picture = self.pictures[int(np.searchsorted(self.cumulative, rng.random()))]
             if min(picture.shape[:2]) >= size:

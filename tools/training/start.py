@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ... import weights
 from ...codecs import registry
+from ...codecs.image.model import ImageNetwork
 from ...entropy_models.exact.tabulate import Normed
+from ...entropy_models.latent.q_index import NODES
 from ...entropy_models.latent.reads import Reads
 from ...errors import ModelError
 
@@ -34,12 +37,14 @@ def start_from(trained: nn.Module, network: nn.Module) -> Start:
 
     A context that only `network` has changes nothing at first: what others read of it begins at zero. A context that
     only `trained` has is dropped, with what others read of it. A norm that `trained` has folded into its layer stays
-    folded.
+    folded. Where the range of lambda is another, the vectors of the quality nodes move to where they belong.
 
     Raises:
         ModelError: where a part of both has another shape.
     """
     source, target = trained.state_dict(), network.state_dict()
+    if isinstance(trained, ImageNetwork) and isinstance(network, ImageNetwork):
+        source |= _nodes_of_range(trained, network.config.lambdas)
     for name, value in source.items():
         if name in target and target[name].shape != value.shape:
             shapes = " and ".join(str(tuple(t.shape)) for t in (value, target[name]))
@@ -56,6 +61,19 @@ def start_from(trained: nn.Module, network: nn.Module) -> Start:
                     for parameter in part.parameters():
                         nn.init.zeros_(parameter)
     return Start(_modules(new), _modules([name for name in source if name not in target]))
+
+
+def _nodes_of_range(trained: ImageNetwork, lambdas: tuple[float, float]) -> dict[str, Tensor]:
+    """What belongs to the quality nodes of another range of lambda: on lines through the two nearest of the old."""
+    (old_low, old_high), (low, high) = (np.log(ends) for ends in (trained.config.lambdas, lambdas))
+    at = torch.from_numpy((np.linspace(low, high, NODES) - old_low) / (old_high - old_low) * (NODES - 1)).float()
+    left = at.floor().clamp(0, NODES - 2).long()
+    share = (at - left)[:, None]
+    return {
+        f"{part}.{name}": torch.lerp(nodes.data[left], nodes.data[left + 1], share)
+        for part in ("gains", "q_scale")
+        for name, nodes in getattr(trained, part).named_parameters()
+    }
 
 
 def picture_model(model: str, codec: str) -> Path:

@@ -50,11 +50,12 @@ def make_task(
     drawings: float = 0.0,
     config: Path | None = None,
     teacher: str | None = None,
+    device: str = "cpu",
 ) -> Task:
     """The training task of a codec on the data in `places`.
 
     `crop`, `drawings` (a share of the crops) and `teacher` (a model to imitate first) are for pictures, `speech` for
-    speech.
+    speech. `device` is where the examples go.
 
     A picture network is the one of the checkpoint in `folder`, else that in the file `config`, else a preset.
     The adversarial stage and the token model of the speech codec are trained after the codec, on the network of the
@@ -72,7 +73,7 @@ def make_task(
 
         network = image_config(codec, preset, config, folder)
         known = None if teacher is None else load_network(picture_model(teacher, codec))
-        return ImageTask(network, places, batch, crop, crop * 3 // 2, drawings, known)
+        return ImageTask(network, places, batch, crop, crop * 3 // 2, drawings, known, device)
     speech = speech or SpeechOptions()
     if codec == "secodec":
         from ...codecs.secodec.model import PRESETS as SECODEC_PRESETS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
+
 from ....entropy_models.latent.contexts.channel import Channel
 from ....entropy_models.latent.contexts.deep_channel import DeepChannel
 from ....entropy_models.latent.contexts.hyper_global import HyperGlobal
@@ -23,12 +25,16 @@ from ..config import ImageConfig
 from ..transforms.patch import Patch
 from ..transforms.token_mixing import TokenMixing
 
+_SMALL = ImageConfig(
+    Patch(widths=(256, 368), analysis_depths=(3, 2), synthesis_depths=(4, 2), linear_path=True),
+    DepthwiseHyper(channels=48, width=128),
+    Slices((16, 16, 32, 64, 168), (Channel(), InterGlobal(), Local(convolved=32), IntraGlobal()), skip=Skip()),
+    lambdas=(0.0007, 0.3),
+)
+
 PRESETS = {
-    "mlicv2-small": ImageConfig(
-        Patch(widths=(256, 368), analysis_depths=(3, 2), synthesis_depths=(4, 2), linear_path=True),
-        DepthwiseHyper(channels=48, width=128),
-        Slices((16, 16, 32, 64, 168), (Channel(), InterGlobal(), Local(convolved=32), IntraGlobal()), skip=Skip()),
-    ),
+    "mlicv2-small": _SMALL,
+    "mlicv2-small-visual": msgspec.structs.replace(_SMALL, distortion="visual"),
     # The paper's dimensions, with all that it adds to MLIC++.
     "mlicv2-base": ImageConfig(
         TokenMixing(192),
