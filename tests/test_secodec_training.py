@@ -16,6 +16,7 @@ from bitfloor.codecs.secodec.model import PRESETS, SECodecNetwork
 from bitfloor.codecs.secodec.residual_vq import Extraction
 from bitfloor.entropy_models.tokens.token_model import TokenModelConfig
 from bitfloor.errors import ModelError, UsageError
+from bitfloor.tools.training import tokens as tokens_module
 from bitfloor.tools.training.export_secodec import STAGES, export_secodec, load_network
 from bitfloor.tools.training.loop import Budget, Trainer
 from bitfloor.tools.training.secodec import EXTRACTIONS, SECodecTask
@@ -160,6 +161,19 @@ def test_codes_are_chosen_anew_by_what_they_cost(task, collection):
     np.testing.assert_allclose(seen, CHOICES, atol=0.0501)
     figures = tokens.validate(tokens.model, 60.0)
     assert figures["share_chosen"] < figures["share"]
+
+
+def test_codes_chosen_together_are_those_chosen_one_by_one(task, collection, monkeypatch):
+    task.batch(np.random.default_rng(0), 0.5)
+    config = TokenModelConfig(CONFIG.layers, CONFIG.capacity, CONFIG.dim, 8, (1,))
+    tokens = TokenTask(task.network, [collection], config=config, shifts=2)
+    torch.nn.init.normal_(tokens.tokens.prior)
+    alone = tokens._choose(tokens.latents, tokens.nearest)
+    monkeypatch.setattr(tokens_module, "_TOGETHER", {"cpu": 5})
+    together = tokens._choose(tokens.latents, tokens.nearest)
+    assert len({len(codes) for codes in alone}) > 1  # so that some are padded
+    assert [codes.shape for codes in together] == [codes.shape for codes in alone]
+    assert torch.cat([(a == b).flatten() for a, b in zip(alone, together, strict=True)]).float().mean() > 0.999
 
 
 def test_codes_are_those_of_the_codec(task, collection):

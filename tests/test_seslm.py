@@ -17,7 +17,7 @@ from bitfloor.codecs.seslm.synthesis import COMMENT, Speaker, durations_of
 from bitfloor.errors import UnreadableInputError, UsageError
 from bitfloor.tools.bench.speech_synthesis import read_texts, understand
 from bitfloor.tools.cli import main
-from bitfloor.tools.training.aligned_speech import AlignedUtterance, frames_of, read, save
+from bitfloor.tools.training.aligned_speech import AlignedUtterance, frames_of, read, recoded, save
 from bitfloor.tools.training.speaking import SESLMTask
 
 SMALL = {"cat": [["K", "AE1", "T"]], "dog": [["D", "AO1", "G"]], "the": [["DH", "AH0"]]}
@@ -142,7 +142,7 @@ def test_a_step_of_training(speaker, tmp_path):
     assert fingerprint == codec.fingerprint and [u.name for u in found] == [u.name for u in made]
     assert all(torch.equal(a.codes, b.codes) and torch.equal(a.durations, b.durations)
                for a, b in zip(found, made, strict=True))  # fmt: skip
-    task = SESLMTask(codec, [tmp_path / "aligned.safetensors"], batch=2, frames=30)
+    task = SESLMTask(codec.network, [tmp_path / "aligned.safetensors"], batch=2, frames=30)
     loss, figures = task.loss(task.model, task.batch(np.random.default_rng(0), 0.0))
     loss.backward()
     assert torch.isfinite(loss) and figures.keys() == {"loss", "first", "further", "lasting"}
@@ -156,6 +156,15 @@ def test_the_model_in_the_box_speaks():
     codes = speaker.tokens("The rainbow is a division of white light into many beautiful colors.")
     assert codes.shape[1] == 8 and 100 < len(codes) < 400  # 2 to 8 s
     assert len(set(codes[:, 0].tolist())) > 20
+
+
+def test_codes_of_another_codec_take_the_place_of_the_old_ones():
+    phones, durations = torch.tensor([1, 2]), torch.tensor([3, 4])
+    spoken = AlignedUtterance("a.wav", "s", "p", torch.zeros(7, 8, dtype=torch.int64), phones, phones > 1, durations)
+    (changed,) = recoded([spoken], {"a.wav": torch.ones(7, 2, dtype=torch.int64)}.__getitem__)
+    assert changed.codes.tolist() == [[1, 1]] * 7 and changed.durations is durations and changed.name == "a.wav"
+    with pytest.raises(UsageError, match="6 frames, not 7"):
+        recoded([spoken], lambda name: torch.ones(6, 2))
 
 
 class Parrot:

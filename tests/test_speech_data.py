@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from bitfloor.codecs.secodec.level import NOMINAL
 from bitfloor.errors import UnreadableInputError
@@ -96,15 +97,27 @@ def test_utterances_come_to_the_level_of_their_speech():
 
 def test_noise_and_bands_are_what_they_claim():
     rng = np.random.default_rng(0)
-    clip = (0.1 * rng.standard_normal(16_000)).astype(np.float32)
-    noise = Augmentation(0, 1, (20, 20), 0).apply(rng, clip) - clip
-    assert 10 * np.log10(np.mean(clip**2) / np.mean(noise**2)) == pytest.approx(20, abs=0.1)
+    clips = torch.from_numpy((0.1 * rng.standard_normal((4, 16_000))).astype(np.float32))
+    there = torch.ones_like(clips, dtype=torch.bool)
+    there[3, 8000:] = False  # a clip of half a second
+    clips *= there
+
+    def changed(*settings):
+        return Augmentation(*settings).apply(rng, clips, there).numpy()
+
+    noise = changed(0, 1, (20, 20), 0) - clips.numpy()
+    for sound, added, length in zip(clips.numpy(), noise, (16_000, 16_000, 16_000, 8000), strict=True):
+        ratio = np.mean(sound[:length] ** 2) / np.mean(added[:length] ** 2)
+        assert 10 * np.log10(ratio) == pytest.approx(20, abs=0.1 if length == 16_000 else 1.5)
+        assert not added[length:].any()
     for _ in range(10):
-        spectrum = np.abs(np.fft.rfft(Augmentation(0, 0, (20, 20), 1).apply(rng, clip))) / np.abs(np.fft.rfft(clip))
-        assert min(spectrum[10:30].mean(), spectrum[7900:].mean()) < 0.7
-        np.testing.assert_allclose(spectrum[600:2000], 1, atol=0.02)
-    gains = [Augmentation(3, 0, (20, 20), 0).apply(rng, clip)[0] / clip[0] for _ in range(2000)]
+        spectra = np.abs(np.fft.rfft(changed(0, 0, (20, 20), 1)[:3])) / np.abs(np.fft.rfft(clips.numpy()[:3]))
+        for spectrum in spectra:
+            assert min(spectrum[10:30].mean(), spectrum[7900:].mean()) < 0.7
+            np.testing.assert_allclose(spectrum[600:2000], 1, atol=0.02)
+    gains = np.concatenate([changed(3, 0, (20, 20), 0)[:, 0] / clips[:, 0].numpy() for _ in range(500)])
     assert 20 * np.std(np.log10(gains)) == pytest.approx(3, rel=0.1)
+    assert len(np.unique(gains.round(6))) > 1900
 
 
 def test_short_utterances_end_in_silence(collection):

@@ -100,7 +100,13 @@ class QuantiserLayer(nn.Module):
     @property
     def size(self) -> int:
         """K, the number of codes; 0 before the first extraction."""
-        return int(self.figures[0])
+        # Asked in every step of training: on another device the answer would wait for all work that is under way there.
+        if self.figures.is_inference():
+            return int(self.figures[0])  # such a tensor does not count its changes
+        known = self.__dict__.get("_size")
+        if known is None or known[0] is not self.figures or known[1] != self.figures._version:
+            known = self.__dict__["_size"] = (self.figures, self.figures._version, int(self.figures[0]))
+        return known[2]
 
     def codebook(self) -> Codebook:
         """The codebook in the buffers, with its centroids where training has moved them.
@@ -161,11 +167,15 @@ class QuantiserLayer(nn.Module):
         return torch.from_numpy(codes).to(frames.device)
 
     @torch.no_grad()
-    def follow(self, frames: Tensor, codes: Tensor) -> None:
-        """Moves centroids towards the `frames` (M, D) that chose them, by an exponential average."""
-        counts = torch.bincount(codes, minlength=self.capacity).to(frames.dtype)
-        sums = torch.zeros_like(self.centroids).index_add_(0, codes, frames)
-        gain = (1 - _FOLLOW) / max(codes.numel(), 1)
+    def follow(self, frames: Tensor, codes: Tensor, counted: Tensor | None = None) -> None:
+        """Moves centroids towards the `frames` (M, D) that chose `codes` (M,), by an exponential average.
+
+        Only frames that are `counted` (M,) bool matter, all when None.
+        """
+        weights = torch.ones_like(frames[:, 0]) if counted is None else counted.to(frames.dtype)
+        counts = torch.zeros_like(self.share).index_add_(0, codes, weights)
+        sums = torch.zeros_like(self.centroids).index_add_(0, codes, frames * weights[:, None])
+        gain = (1 - _FOLLOW) / weights.sum().clamp(min=1)
         self.share.mul_(_FOLLOW).add_(gain * counts)
         step = gain * (sums - counts[:, None] * self.centroids)
         self.centroids += step / self.share.clamp(min=1e-12)[:, None]
@@ -203,22 +213,29 @@ class ResidualQuantiser(nn.Module):
         Raises:
             ModelError: for layers whose codebooks have not been extracted.
         """
-        latents = latents.float()  # bfloat16 would move codes
+        with torch.autocast(latents.device.type, enabled=False):  # bfloat16 would move codes
+            return self._quantised(latents.float(), active, rule)
+
+    def _quantised(self, latents: Tensor, active: Tensor, rule: Rule) -> Quantised:
         total, commitment = torch.zeros_like(latents), latents.new_zeros(())
         shape = (*latents.shape[:2], len(self.layers))
         codes = torch.full(shape, -1, dtype=torch.int64, device=latents.device)
-        for number, layer in enumerate(self._layers()[: int(active.max())]):
+        for number, layer in enumerate(self._layers()[: self._most(active)]):
             residual = latents.detach() - total
             used = active > number
             chosen = layer.choose(residual.flatten(0, 1), rule).view(shape[:2])
             centroid = layer.centroids[chosen] * used[:, None, None]
             commitment = commitment + ((latents - total - centroid).square() * used[:, None, None]).mean()
             total = total + centroid
-            codes[used, :, number] = chosen[used]
+            codes[..., number] = torch.where(used[:, None], chosen, -1)
             if self.training:
-                layer.follow(residual[used].flatten(0, 1), chosen[used].flatten())
+                layer.follow(residual.flatten(0, 1), chosen.flatten(), used[:, None].expand(shape[:2]).flatten())
         total = torch.where(active[:, None, None] > 0, total, latents.detach())
         return Quantised(latents + (total - latents).detach(), codes, commitment)
+
+    def _most(self, active: Tensor) -> int:
+        """How many layers have anything to do; elsewhere than on the processor all, for asking would wait for it."""
+        return int(active.max()) if active.device.type == "cpu" or not self.extracted else len(self.layers)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, F, L), L at most the number of layers -> latents (B, F, D).

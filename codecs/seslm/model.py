@@ -125,7 +125,9 @@ class SESLM(nn.Module):
 
     def latents_of(self, codes: Tensor) -> Tensor:
         """Codes (B, F, L') of the first layers -> the sum of their centroids (B, F, dim)."""
-        return sum((self.centroids[layer][codes[..., layer]] for layer in range(codes.shape[-1])), torch.tensor(0.0))
+        return sum(
+            (self.centroids[layer][codes[..., layer]] for layer in range(codes.shape[-1])), self.begin.new_zeros(())
+        )
 
 
 def places_of(durations: Tensor) -> Tensor:

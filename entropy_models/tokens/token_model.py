@@ -163,10 +163,10 @@ class TokenModel(nn.Module):
         steps = delay(codes)
         context, _ = self.context(self.before(steps), active, self.start(codes.shape[0]))
         directions = self.directions(context)
-        bits = torch.zeros(steps.shape, dtype=torch.float32)
+        bits = []
         for layer, size in enumerate(self.sizes[: codes.shape[2]].tolist()):
-            there = steps[..., layer] >= 0
-            scores = directions[..., layer, :][there] @ self.embedding[layer, :size].T + self.prior[layer, :size]
-            nats = F.cross_entropy(scores * math.log(2), steps[..., layer][there], reduction="none")
-            bits[..., layer][there] = nats / math.log(2)
-        return undelay(bits)
+            scores = directions[..., layer, :] @ self.embedding[layer, :size].T + self.prior[layer, :size]
+            natural = (scores.float() * math.log(2)).flatten(0, 1)
+            nats = F.cross_entropy(natural, steps[..., layer].flatten(), ignore_index=-1, reduction="none")
+            bits.append(nats.view(steps.shape[:2]) / math.log(2))
+        return undelay(torch.stack(bits, dim=-1))

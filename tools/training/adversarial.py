@@ -83,11 +83,12 @@ class AdversarialTask:
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Clips (B, T) and their quantised latents (B, F, dim), half of them with all layers."""
-        clips = self.clips.draw(rng, self.size, self.samples)
-        layers = draw_layers(rng, self.size, self.network.config.layers)
         device = next(self.model.parameters()).device
+        self.network.to(device)
+        clips = self.clips.to(device).draw(rng, self.size, self.samples)
+        layers = draw_layers(rng, self.size, self.network.config.layers)
         with torch.no_grad(), mixed(device, self.dtype):
-            latents = self.network.encoder(pad_to_frames(clips, self.network.config.hop).to(device))
+            latents = self.network.encoder(pad_to_frames(clips, self.network.config.hop))
             quantised = self.network.quantiser(latents, layers.to(device), self.rule)
         return clips, quantised.latents
 

@@ -15,9 +15,9 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +35,7 @@ from ...codecs.secodec.codec import SECodecCodec
 from ...codecs.secodec.spectrum import SAMPLE_RATE
 from ...codecs.seslm.pronunciation import NUMBER_OF, SILENCE, pronounce
 from ...codecs.seslm.text import PAUSES, words
-from ...errors import BitfloorError, UnreadableInputError
+from ...errors import BitfloorError, UnreadableInputError, UsageError
 from .speech import load_waveform, to_float
 
 FORMAT = "bitfloor aligned speech 1"
@@ -175,6 +175,21 @@ def read(path: Path) -> tuple[list[AlignedUtterance], bytes]:
         strict=True,
     )
     return [AlignedUtterance(*about, *rest) for about, *rest in split], bytes.fromhex(metadata["codec"])
+
+
+def recoded(utterances: Sequence[AlignedUtterance], codes_of: Callable[[str], Tensor]) -> list[AlignedUtterance]:
+    """The utterances with another codec's codes (F, L), which `codes_of` gives for a name.
+
+    What was said when stays, so the aligner need not be asked again. Raises UsageError where F is another.
+    """
+    changed = []
+    for utterance in utterances:
+        codes = codes_of(utterance.name)
+        if len(codes) != len(utterance.codes):
+            lengths = f"{len(codes)} frames, not {len(utterance.codes)}"
+            raise UsageError(f"{utterance.name} has {lengths}: the codec's frames are of another length")
+        changed.append(replace(utterance, codes=codes))
+    return changed
 
 
 def prepare(transcripts: Path, out: Path, codec: SECodecCodec, most: int | None = None) -> tuple[int, int]:

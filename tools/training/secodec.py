@@ -92,6 +92,7 @@ class SECodecTask:
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Clips (B, T) and how many layers each uses (B,), 0 for all of them before there are codebooks."""
+        self.clips.to(next(self.network.parameters()).device)
         self._keep_schedule(rng, progress)
         clips = self.clips.draw(rng, self.size, self.samples)
         layers = draw_layers(rng, self.size, self.network.config.layers)
@@ -119,7 +120,7 @@ class SECodecTask:
         samples = round(_EXTRACTION_SECONDS * SAMPLE_RATE)
         found: list[Tensor] = []
         while sum(map(len, found)) < 2 * wanted:
-            latents = self.network.encode(self.clips.draw(rng, 16, samples).to(device)).flatten(0, 1)
+            latents = self.network.encode(self.clips.to(device).draw(rng, 16, samples)).flatten(0, 1)
             found.append(latents.float())
         pool = torch.cat(found)
         return pool[torch.from_numpy(np.sort(rng.permutation(len(pool))[:wanted])).to(device)]

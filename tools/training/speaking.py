@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...codecs.secodec.codec import SECodecCodec
-from ...codecs.seslm.frozen import centroids_of
+from ...codecs.secodec.model import SECodecNetwork
 from ...codecs.seslm.model import SESLM, START, SESLMConfig, places_of
 from .aligned_speech import AlignedUtterance, read
 
@@ -41,15 +40,15 @@ class SESLMTask:
     A clip's prompt is another utterance of its speaker, or another part of its own.
 
     Args:
-        codec: whose tokens the utterances hold.
+        codec: the network of the speech codec whose tokens the utterances hold.
         places: files of `aligned_speech`.
         batch: clips in a step.
         frames: length of a clip.
     """
 
-    def __init__(self, codec: SECodecCodec, places: Sequence[Path], *, batch: int = 16, frames: int = 160) -> None:
-        centroids = centroids_of(codec)
-        self.network = SESLM(SESLMConfig(tuple(codec.codebook_sizes), centroids.shape[-1]), centroids)
+    def __init__(self, codec: SECodecNetwork, places: Sequence[Path], *, batch: int = 16, frames: int = 160) -> None:
+        centroids = codec.quantiser.centroids().detach().float().cpu().clone()
+        self.network = SESLM(SESLMConfig(tuple(codec.quantiser.sizes), centroids.shape[-1]), centroids)
         self.model: nn.Module = self.network
         self.dtype = torch.float32
         self.config = json.dumps(asdict(self.network.config), sort_keys=True)
@@ -118,8 +117,9 @@ class SESLMTask:
         lasting_error = (lasting - durations.clamp(min=1).float().log()).abs()[known].mean()
         frames = network.frames(phones, voice, places, there)
         first, _ = network.first_logits(frames, previous)
-        lower = torch.arange(codes.shape[-1])[None, None] < layer[:, None, None]
-        whole = network.centroids[torch.arange(codes.shape[-1]), codes.clamp(min=0)]  # (B, F, L, dim)
+        layers = torch.arange(codes.shape[-1], device=codes.device)
+        lower = layers < layer[:, None, None]
+        whole = network.centroids[layers, codes.clamp(min=0)]  # (B, F, L, dim)
         latents = (whole * lower[..., None]).sum(2)
         further = network.layer_logits(frames, latents, layer, there)
         target = codes.gather(2, layer[:, None, None].expand(-1, codes.shape[1], 1))[..., 0]
@@ -137,6 +137,7 @@ class SESLMTask:
         rng = np.random.default_rng(0)
         chosen = self.held_out[:: max(1, len(self.held_out) // _VALIDATED)]
         model.eval()
-        parts = self._losses(self._collate(chosen, rng))
+        device = next(model.parameters()).device
+        parts = self._losses(tuple(part.to(device) for part in self._collate(chosen, rng)))
         model.train()
         return {name: float(part) for name, part in parts.items()}

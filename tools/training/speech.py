@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,12 +122,20 @@ def levelled(waveform: np.ndarray) -> np.ndarray:
     return to_float(waveform) * _gain(waveform)
 
 
+def load_all(utterances: Sequence[Utterance]) -> list[np.ndarray]:
+    """`load_waveform` of all, several at a time."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        loaded = pool.map(load_waveform, [u.path for u in utterances])
+        return list(tqdm(loaded, total=len(utterances), desc="speech", unit="", mininterval=1))
+
+
 class RandomClips:
     """Clips of equal length: a source drawn by weight, then a place in it, so long utterances come up more
     often.
 
     The weight of a source is its duration to the power `balance`: 1 is the data as it is, 0 all sources
     alike. A source with one speaker has at most the share `one_voice`, for no voice shall be the codec's own.
+    All samples lie in one tensor, on the device where clips are wanted.
     """
 
     def __init__(
@@ -137,30 +147,45 @@ class RandomClips:
         augmentation: Augmentation | None = None,
     ) -> None:
         self.augmentation = augmentation or Augmentation()
-        self.sources: dict[str, list[np.ndarray]] = defaultdict(list)
-        speakers = defaultdict(set)
-        for utterance in tqdm(utterances, desc="speech", unit="", mininterval=1):
-            self.sources[utterance.source].append(load_waveform(utterance.path))
+        waveforms = load_all(utterances)
+        self.samples = torch.from_numpy(np.concatenate(waveforms))
+        self._sizes = np.array([w.size for w in waveforms])
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self._gains = np.array(list(pool.map(_gain, waveforms)), dtype=np.float32)
+        members, speakers = defaultdict(list), defaultdict(set)
+        for number, utterance in enumerate(utterances):
+            members[utterance.source].append(number)
             speakers[utterance.source].add(utterance.speaker)
-        self._names = sorted(self.sources)
-        self._gains = {n: [_gain(w) for w in self.sources[n]] for n in self._names}
-        lengths = {name: np.array([float(w.size) for w in self.sources[name]]) for name in self._names}
-        weights = np.array([size.sum() ** balance for size in lengths.values()])
-        lone = np.array([len(speakers[name]) == 1 for name in self._names])
-        self.shares = dict(zip(self._names, limited(weights / weights.sum(), lone, one_voice), strict=True))
-        self._places = {name: np.cumsum(size) / size.sum() for name, size in lengths.items()}
+        self._members = {name: np.array(members[name]) for name in sorted(members)}
+        lengths = [self._sizes[numbers].astype(np.float64) for numbers in self._members.values()]
+        weights = np.array([size.sum() ** balance for size in lengths])
+        lone = np.array([len(speakers[name]) == 1 for name in self._members])
+        self.shares = dict(zip(self._members, limited(weights / weights.sum(), lone, one_voice), strict=True))
+        self._places = [np.cumsum(size) / size.sum() for size in lengths]
+
+    def to(self, device: torch.device) -> RandomClips:
+        """The same, with its samples moved to a device; clips are made there."""
+        self.samples = self.samples.to(device)
+        return self
 
     def draw(self, rng: np.random.Generator, batch: int, samples: int) -> Tensor:
         """(batch, samples) float32 about `NOMINAL`; utterances shorter than a clip are followed by silence."""
-        names = rng.choice(self._names, size=batch, p=list(self.shares.values()))
-        return torch.from_numpy(np.stack([self._one(rng, str(name), samples) for name in names]))
+        sources = rng.choice(len(self._members), size=batch, p=list(self.shares.values()))
+        chosen = np.array([self._utterance(rng, int(source)) for source in sources])
+        sizes = self._sizes[chosen]
+        starts = self._starts[chosen] + rng.integers(np.maximum(sizes - samples, 0) + 1)
+        device = self.samples.device
+        place = torch.arange(samples, device=device)
+        there = place < torch.from_numpy(sizes)[:, None].to(device)
+        index = (torch.from_numpy(starts)[:, None].to(device) + place).clamp(max=len(self.samples) - 1)
+        gains = torch.from_numpy(self._gains[chosen] / 32768)[:, None].to(device)
+        return self.augmentation.apply(rng, self.samples[index] * gains * there, there)
 
-    def _one(self, rng: np.random.Generator, name: str, samples: int) -> np.ndarray:
-        place = min(int(np.searchsorted(self._places[name], rng.random())), len(self.sources[name]) - 1)
-        waveform = self.sources[name][place]
-        start = int(rng.integers(max(waveform.size - samples, 0) + 1))
-        clip = to_float(waveform[start : start + samples]) * self._gains[name][place]
-        return np.pad(self.augmentation.apply(rng, clip), (0, samples - clip.size))
+    def _utterance(self, rng: np.random.Generator, source: int) -> int:
+        """Number of a random utterance of a source, long ones more often."""
+        numbers = list(self._members.values())[source]
+        return int(numbers[min(int(np.searchsorted(self._places[source], rng.random())), len(numbers) - 1)])
 
 
 def limited(shares: np.ndarray, which: np.ndarray, most: float) -> np.ndarray:

@@ -55,7 +55,7 @@ def make_task(
     """The training task of a codec on the data in `places`.
 
     `crop`, `drawings` (a share of the crops) and `teacher` (a model to imitate first) are for pictures, `speech` for
-    speech. `device` is where the examples go.
+    speech. `device` is where the examples go, and where what is computed once before the training is computed.
 
     A picture network is the one of the checkpoint in `folder`, else that in the file `config`, else a preset.
     The adversarial stage and the token model of the speech codec are trained after the codec, on the network of the
@@ -88,13 +88,15 @@ def make_task(
         from .export_secodec import load_network as trained
         from .tokens import TokenTask
 
-        task = TokenTask if codec == "secodec-tokens" else AdversarialTask
-        return task(trained(folder, preset), places, batch=batch, rule=check_rule(speech.rule))
+        codec_network, rule = trained(folder, preset), check_rule(speech.rule)
+        if codec == "secodec-adversarial":
+            return AdversarialTask(codec_network, places, batch=batch, rule=rule)
+        return TokenTask(codec_network, places, batch=batch, rule=rule, device=device)
     if codec == "seslm":
         from ...codecs.secodec.codec import SECodecCodec
         from .speaking import SESLMTask
 
-        return SESLMTask(SECodecCodec.load(), places, batch=batch)
+        return SESLMTask(SECodecCodec.load().network, places, batch=batch)
     raise _unknown(codec)
 
 

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ...codecs.secodec.analysis import padded
 from ...codecs.secodec.frames import pad_to_frames
 from ...codecs.secodec.frozen import new_token_model
 from ...codecs.secodec.model import SECodecNetwork
-from ...codecs.secodec.rate_distortion import choose_codes
+from ...codecs.secodec.rate_distortion import choose_batch
 from ...entropy_models.structural import Rule
 from ...entropy_models.tokens.token_model import TokenModelConfig
-from .speech import Utterance, find_speech, levelled, load_waveform, split_speakers
+from .speech import find_speech, levelled, load_all, split_speakers
 
 CHOICES = (0.3, 0.65)  # shares of the run at which codes are chosen anew
+_TOGETHER = {"cpu": 1}  # utterances whose codes are chosen at once; more than one leave a processor's caches
+_MOST_TOGETHER = 64  # on any other device
 
 
 class TokenTask:
@@ -36,6 +39,7 @@ class TokenTask:
         batch: clips in a step.
         frames: length of a clip.
         rule: how the codec's frames find their codes.
+        device: where utterances are encoded and codes chosen; the token model must be there when it is trained.
     """
 
     def __init__(
@@ -48,43 +52,60 @@ class TokenTask:
         frames: int = 150,
         shifts: int = 2,
         rule: Rule = "nearest",
+        device: torch.device | str = "cpu",
     ) -> None:
+        self.device = torch.device(device)
         self.tokens = new_token_model(network, config)
         self.dtype = torch.float32
         self.model: nn.Module = self.tokens
-        self.network, self.rule = network.eval(), rule
+        self.network, self.rule = network.eval().to(self.device), rule
         self.config = json.dumps(asdict(self.tokens.config), sort_keys=True)
         self.size, self.frames = batch, frames
         training, held_out = split_speakers(find_speech(places))
         hop = network.config.hop
         offsets = [hop * i // shifts for i in range(shifts)]
-        bar = tqdm(training, desc="codes", mininterval=5)
-        self.latents = [self._latents(u, offset) for u in bar for offset in offsets]
-        self.nearest = [self._codes(latents) for latents in self.latents]
+        bar = tqdm(load_all(training), desc="codes", mininterval=5)
+        self.latents = [self._latents(waveform, offset) for waveform in bar for offset in offsets]
+        self.nearest = self._codes(self.latents)
         self.training, self._choices = self.nearest, 0
-        self.held_out_latents = [self._latents(u, 0) for u in held_out]
-        self.held_out = [self._codes(latents) for latents in self.held_out_latents]
+        self.held_out_latents = [self._latents(waveform, 0) for waveform in load_all(held_out)]
+        self.held_out = self._codes(self.held_out_latents)
         lengths = np.array([len(codes) for codes in self.training], dtype=np.float64)
         self._places = np.cumsum(lengths) / lengths.sum()
 
     @torch.inference_mode()
-    def _latents(self, utterance: Utterance, offset: int) -> Tensor:
-        """(F, D) of a whole utterance, from sample `offset` on."""
-        waveform = torch.from_numpy(levelled(load_waveform(utterance.path)))[None, offset:]
-        return self.network.encode(pad_to_frames(waveform, self.network.config.hop))[0].clone()
+    def _latents(self, waveform: np.ndarray, offset: int) -> Tensor:
+        """(F, D) of a whole utterance, int16 samples (T,), from sample `offset` on."""
+        levels = torch.from_numpy(levelled(waveform))[None, offset:].to(self.device)
+        return self.network.encode(pad_to_frames(levels, self.network.config.hop))[0].clone()
 
     @torch.inference_mode()
-    def _codes(self, latents: Tensor) -> Tensor:
-        active = torch.tensor([self.network.config.layers])
-        return self.network.quantiser(latents[None], active, self.rule).codes[0].clone()
+    def _codes(self, latents: Sequence[Tensor]) -> list[Tensor]:
+        """The codes (F, L) of latents (F, D) by the rule, many utterances at once, in memory of the processor."""
+        active = torch.tensor([self.network.config.layers], device=self.device)
+        found: list[Tensor] = []
+        for start in range(0, len(latents), _MOST_TOGETHER):
+            some = latents[start : start + _MOST_TOGETHER]
+            codes = self.network.quantiser(torch.cat(list(some))[None], active, self.rule).codes[0].cpu()
+            found += [part.clone() for part in codes.split([len(one) for one in some])]
+        return found
 
-    def _choose(self, latents: list[Tensor], nearest: list[Tensor]) -> list[Tensor]:
+    def _choose(self, latents: Sequence[Tensor], nearest: list[Tensor]) -> list[Tensor]:
         """Codes at the bits that the model finds now."""
         if self.rule != "nearest":
             return nearest
-        quantiser = self.network.quantiser
-        pairs = zip(latents, nearest, strict=True)
-        return [torch.from_numpy(choose_codes(self.tokens, quantiser, *pair)) for pair in pairs]
+        chosen = list(nearest)
+        together = _TOGETHER.get(self.device.type, _MOST_TOGETHER)
+        order = sorted(range(len(latents)), key=lambda number: len(latents[number]))  # little padding
+        for start in range(0, len(order), together):
+            numbers = order[start : start + together]
+            whole, there = padded([latents[number] for number in numbers], self.device)
+            codes, _ = padded([nearest[number] for number in numbers], self.device)
+            codes = codes.masked_fill(~there[..., None], -1)
+            found = choose_batch(self.tokens, self.network.quantiser, whole, codes).cpu().numpy()
+            for number, row in zip(numbers, found, strict=True):
+                chosen[number] = torch.from_numpy(row[: len(latents[number])].copy())
+        return chosen
 
     def batch(self, rng: np.random.Generator, progress: float) -> tuple[Tensor, ...]:
         """Codes (B, F, L), -1 where a clip has ended or a layer is not used, and the numbers of layers (B,)."""
