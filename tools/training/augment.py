@@ -53,12 +53,12 @@ class Augmentation:
 
 def _some(rng: np.random.Generator, count: int, share: float, device: torch.device) -> Tensor:
     """Which of `count` clips are among a random `share` of them, numbers (N,) int64."""
-    return torch.from_numpy(np.flatnonzero(rng.random(count) < share)).to(device)
+    return torch.from_numpy(np.flatnonzero(rng.random(count) < share)).to(device, non_blocking=True)
 
 
 def _numbers(values: np.ndarray, device: torch.device) -> Tensor:
     """Values (B,) as float32 (B, 1) on a device."""
-    return torch.from_numpy(values.astype(np.float32))[:, None].to(device)
+    return torch.from_numpy(values.astype(np.float32))[:, None].to(device, non_blocking=True)
 
 
 def _frequencies(clips: Tensor) -> Tensor:

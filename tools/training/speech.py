@@ -175,12 +175,15 @@ class RandomClips:
         chosen = np.array([self._utterance(rng, int(source)) for source in sources])
         sizes = self._sizes[chosen]
         starts = self._starts[chosen] + rng.integers(np.maximum(sizes - samples, 0) + 1)
-        device = self.samples.device
-        place = torch.arange(samples, device=device)
-        there = place < torch.from_numpy(sizes)[:, None].to(device)
-        index = (torch.from_numpy(starts)[:, None].to(device) + place).clamp(max=len(self.samples) - 1)
-        gains = torch.from_numpy(self._gains[chosen] / 32768)[:, None].to(device)
+        place = torch.arange(samples, device=self.samples.device)
+        there = place < self._here(sizes)
+        index = (self._here(starts) + place).clamp(max=len(self.samples) - 1)
+        gains = self._here(self._gains[chosen] / 32768)
         return self.augmentation.apply(rng, self.samples[index] * gains * there, there)
+
+    def _here(self, values: np.ndarray) -> Tensor:
+        """Values (B,) as (B, 1) where the samples are, without waiting for the work that is under way there."""
+        return torch.from_numpy(values)[:, None].to(self.samples.device, non_blocking=True)
 
     def _utterance(self, rng: np.random.Generator, source: int) -> int:
         """Number of a random utterance of a source, long ones more often."""
