@@ -33,8 +33,8 @@ def main() -> None:
     sounds = codec_called("secodec")
     tiny = [_tiny("tiny-picture"), _tiny("tiny-8bit")]
     parts: list[tuple[Codec, str, float, object]] = [
-        (codec_called(codec), name, quality, photograph[100 : 100 + height, 200 : 200 + width])
-        for codec in ("mlicv2", "s2lic")
+        (codec, name, quality, photograph[100 : 100 + height, 200 : 200 + width])
+        for codec in (codec_called("mlicv2"), MLICv2Codec.load("mlicv2-small-visual"), codec_called("s2lic"))
         for name, (quality, height, width) in PICTURES.items()
     ]
     parts += [

@@ -20,7 +20,7 @@ def tiny_models_are_here(monkeypatch):
 
 def test_every_codec_with_a_model_has_golden_files():
     names = [(codec.name, codec.frozen.name) for codec in map(codec_for, GOLDEN)]
-    models = ("mlicv2-small", "tiny-picture", "tiny-8bit")
+    models = ("mlicv2-small", "mlicv2-small-visual", "tiny-picture", "tiny-8bit")
     for model in (*(("mlicv2", model) for model in models), ("s2lic", "s2lic-small"), ("secodec", "secodec-small")):
         assert names.count(model) >= 3, model
 

@@ -114,7 +114,7 @@ def _say_once(words: str) -> None:
 
 
 def _in_folder(folder: Path, shipped: bool) -> Iterator[ModelEntry]:
-    for card in sorted(folder.glob("*.json")):
+    for card in sorted(folder.glob("*.json"), key=lambda path: path.stem):  # NAME comes before NAME-visual
         if card.with_suffix(SUFFIX).is_file():
             yield _entry(_read(card), card.with_suffix(SUFFIX), shipped)
 

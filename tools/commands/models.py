@@ -57,11 +57,13 @@ def _list_presets(as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, indent=2))
         return
-    click.echo(f"{'network':16}{'parameters':>12}{'kMAC/pixel':>12}  slices; transform, contexts")
+    width = max(map(len, costs))
+    click.echo(f"{'network':{width}}{'parameters':>12}{'kMAC/pixel':>12}  slices; transform, contexts")
     for name, (config, cost) in costs.items():
         parts = ", ".join(tag_of(part) for part in (config.transform, *config.slices.contexts))
         slices = " ".join(map(str, config.slices.channels))
-        click.echo(f"{name:16}{cost.parameters / 1e6:>10.2f} M{cost.macs_per_pixel / 1000:>12.1f}  {slices}; {parts}")
+        cells = f"{cost.parameters / 1e6:>10.2f} M{cost.macs_per_pixel / 1000:>12.1f}  {slices}; {parts}"
+        click.echo(f"{name:{width}}{cells}")
 
 
 def _as_dict(entry: weights.ModelEntry) -> dict[str, object]:
