@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from .optimizers import MatrixOptimizer
+
+
+class HasState(Protocol):
+    """An optimiser whose state is named tensors."""
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """See `MatrixOptimizer.tensors`."""
 
 
 def save(
     path: Path,
     model: nn.Module,
     average: dict[str, Tensor],
-    optimizer: MatrixOptimizer,
+    optimizer: HasState,
     progress: dict[str, object],
     config: str,
 ) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 # Newton-Schulz iteration towards the nearest orthogonal matrix (Jordan et al. 2024): x <- a x + b x x' x + c (x x')^2 x
 _STEPS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315
-_MATCH_ADAMW = 0.2  # Muon's update has the root mean square of AdamW's (Liu et al., arXiv 2502.16982)
+MATCH_ADAMW = 0.2  # Muon's update has the root mean square of AdamW's (Liu et al., arXiv 2502.16982)
 
 
 class Muon:
@@ -64,7 +64,7 @@ class Muon:
             nesterov = torch.lerp(self._gradient(parameter), self.buffers[i], self.momentum)
             directions.append(nesterov.t() if parameter.shape[0] > parameter.shape[1] else nesterov)
         x = orthogonal(torch.stack(directions), self.dtype)
-        return x * (lr * _MATCH_ADAMW * max(x.shape[1:]) ** 0.5)
+        return x * (lr * MATCH_ADAMW * max(x.shape[1:]) ** 0.5)
 
     def _owners(self) -> list[int | None]:
         """Which process computes each stack: the one with the least to do so far, the dearest stacks first."""
@@ -93,6 +93,11 @@ def orthogonal(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x.float()
 
 
+def is_matrix(parameter: nn.Parameter) -> bool:
+    """Whether a parameter is one for `Muon`."""
+    return parameter.ndim == 2 and min(parameter.shape) >= 16
+
+
 class MatrixOptimizer:
     """`Muon` on 2-D weights with both sides of at least 16; AdamW on the rest.
 
@@ -101,7 +106,7 @@ class MatrixOptimizer:
 
     def __init__(self, model: nn.Module, lr: float, dtype: torch.dtype = torch.float32) -> None:
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        matrices = [(n, p) for n, p in named if p.ndim == 2 and min(p.shape) >= 16]
+        matrices = [(n, p) for n, p in named if is_matrix(p)]
         chosen = {n for n, _ in matrices}
         rest = [(n, p) for n, p in named if n not in chosen]
         self.matrix_names, self.rest_names = [n for n, _ in matrices], [n for n, _ in rest]
