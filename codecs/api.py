@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from .. import weights
 from ..errors import UsageError
 from . import registry
 from .aim import Aim, encode_to_aim
@@ -33,9 +34,9 @@ Data = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 
 @overload
-def load(name: Literal["mlicv2"] = "mlicv2", model: Model | None = None) -> MLICv2Codec: ...
+def load(name: Literal["mlicv2"] = "mlicv2", model: Model | None = None, *, tune: str | None = None) -> MLICv2Codec: ...
 @overload
-def load(name: Literal["s2lic"], model: Model | None = None) -> S2LICCodec: ...
+def load(name: Literal["s2lic"], model: Model | None = None, *, tune: str | None = None) -> S2LICCodec: ...
 @overload
 def load(name: Literal["secodec"], model: Model | None = None) -> SECodecCodec: ...
 @overload
@@ -45,19 +46,28 @@ def load(name: Literal["lossless"], model: Model | None = None) -> LosslessCodec
 @overload
 def load(name: Literal["seslm"], model: Model | None = None) -> Speaker: ...  # type: ignore[overload-overlap]
 @overload
-def load(name: str, model: Model | None = None) -> Codec: ...
-def load(name: str = "mlicv2", model: Model | None = None) -> Codec | Speaker:
+def load(name: str, model: Model | None = None, *, tune: str | None = None) -> Codec: ...
+def load(name: str = "mlicv2", model: Model | None = None, *, tune: str | None = None) -> Codec | Speaker:
     """Return the codec called `name` with its model: one object for one model, however it is asked for.
 
     `model` is a name that `bitfloor models` shows, a model file, or a folder with one model; None is the codec's
-    default. "seslm" gives a `Speaker`, which is no codec: it says texts.
+    default. Instead of a model `tune` may say what a network of pictures shall have been trained for: "psnr" or
+    "visual", structure and edges as the eye weighs them. "seslm" gives a `Speaker`, which is no codec: it says texts.
     Raises UsageError for an unknown codec, ModelError where there is no such model.
     """
+    if tune is not None:
+        model = _tuned(name, tune, model)
     if name == "seslm":
         from .seslm.synthesis import Speaker
 
         return Speaker.load(model)
     return registry.load(name).load(model)
+
+
+def _tuned(name: str, tune: str, model: Model | None) -> Model:
+    if registry.by_name(name).kind != "picture":
+        raise UsageError(f"tune is for pictures, not for the codec {name}")
+    return weights.tuned(name, tune, model)
 
 
 def encode(
@@ -72,6 +82,7 @@ def encode(
     lossless: bool = False,
     fallback: str = "auto",
     effort: int = 0,
+    tune: str | None = None,
     **options: Any,
 ) -> bytes:
     """Return the file for `source`: what the codec's `encode` takes, or the name of a file (str or path).
@@ -81,7 +92,8 @@ def encode(
     whole file, and `psnr`, least PSNR in dB. The last three are met on the real file, by trying qualities.
     `lossless` keeps every sample of a picture. So does the file of any picture where that is better than the
     network's, by the rule of `codecs/fallback.py`, unless `fallback` is "never". `effort`
-    above 0 spends more time on a picture, where the codec can. `options` are further ones of the codec's `encode`.
+    above 0 spends more time on a picture, where the codec can; `tune` is as for `load`. `options` are further ones of
+    the codec's `encode`.
     Raises UsageError for a source or a wish that cannot be, UnreadableInputError for a file that cannot be read,
     TargetError where no quality reaches what was asked for.
     """
@@ -90,7 +102,7 @@ def encode(
         codec = registry.lossless_codec(codec)
     source, codec = contents(source, codec, options.get("max_pixels", MAX_PIXELS))
     name = registry.by_name("mlicv2" if codec is None else codec).name  # not "seslm", which encodes nothing
-    loaded = load(name, model)
+    loaded = load(name, model, tune=tune)
     if effort:
         if not isinstance(loaded, PictureCodec):
             raise UsageError(f"effort is for pictures, not for the codec {loaded.name}")

@@ -21,6 +21,7 @@ from ..errors import ModelError, UsageError
 FOLDERS_VARIABLE = "BITFLOOR_MODELS"
 BOX = Path(__file__).parent
 SUFFIX = ".safetensors"
+TUNES = ("psnr", "visual")
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ _log = logging.getLogger(__name__)
 class ModelEntry:
     """One model: where it is, which files it decodes, where it comes from.
 
-    `training` says data, steps, hardware and seed; `points` holds measured rows of quality, bpp and psnr.
+    `training` says data, steps, hardware and seed; `points` holds measured rows of quality, bpp and psnr. `tune` is
+    one of `TUNES`: what a network of pictures was trained for, PSNR or the eye.
     """
 
     name: str
@@ -40,6 +42,7 @@ class ModelEntry:
     training: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[Mapping[str, float], ...] = ()
     shipped: bool = True
+    tune: str = "psnr"
 
     @property
     def size(self) -> int:
@@ -48,7 +51,7 @@ class ModelEntry:
 
 
 def entries() -> list[ModelEntry]:
-    """All models, the shipped ones first; the first of a codec is its default. Raises ModelError."""
+    """All models, the shipped ones first; the first of a codec that is not tuned is its default. Raises ModelError."""
     own = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
     for folder in own:
         if not folder.is_dir():
@@ -70,9 +73,26 @@ def find(codec: str, model: str | os.PathLike[str] | None = None, fingerprint: b
         return _named(codec, model)
     known = [entry for entry in entries() if entry.codec == codec]
     for entry in known:
-        if fingerprint in (None, entry.fingerprint):
+        if entry.fingerprint == fingerprint or (fingerprint is None and entry.tune == TUNES[0]):
             return entry.path
     raise _missing(codec, f"with fingerprint {fingerprint.hex()}" if fingerprint else "", known)
+
+
+def tuned(codec: str, tune: str, model: str | os.PathLike[str] | None = None) -> Path:
+    """Path of the first model of `codec` that is tuned so.
+
+    Raises ModelError where there is none; UsageError for no word of `TUNES`, or where `model` is named, too.
+    """
+    if tune not in TUNES:
+        raise UsageError(f"tune is one of {', '.join(TUNES)}, not {tune!r}")
+    if model is not None:
+        raise UsageError("a model is tuned already: name a model, or what to tune for, but not both")
+    known = [entry for entry in entries() if entry.tune == tune]
+    for entry in known:
+        if entry.codec == codec:
+            return entry.path
+    others = ", ".join(dict.fromkeys(entry.codec for entry in known)) or "no codec"
+    raise ModelError(f"no {codec} model that is tuned for {tune!r} is here; there is one for {others}")
 
 
 def same_name(entry: ModelEntry, others: Iterable[ModelEntry]) -> list[ModelEntry]:
@@ -130,6 +150,7 @@ def _entry(row: Mapping[str, Any], path: Path, shipped: bool) -> ModelEntry:
             training=row.get("training", {}),
             points=tuple(row.get("points", ())),
             shipped=shipped,
+            tune=str(row.get("tune", TUNES[0])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the card of the model {path} is incomplete: {error}") from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
-from ...errors import CorruptStreamError, ModelError
+from ...errors import CorruptStreamError, ModelError, UsageError
 from .. import registry
 from ..base import ModelCodec, PictureCodec, check_effort
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
@@ -59,8 +59,10 @@ class ImageCodec(ModelCodec, PictureCodec):
 
     @own_settings()
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
-        """See `PictureCodec`."""
+        """See `PictureCodec`. Raises UsageError for an effort with a network that is not for squared error."""
         plan = PLANS[check_effort(effort)]
+        if effort and self.frozen.network.config.distortion != "mse":
+            raise UsageError(f"an effort searches for squared error, for which {self.frozen.name} is not tuned")
         q_index = torch.tensor([q_index_of(quality)])
         y = self._analyse(picture, q_index)
         plain = self._write(picture, y, y, q_index)

@@ -20,7 +20,7 @@ from .sounds import Sound
 
 
 class OwnCodec(BenchCodec):
-    """A codec of this package; after the colon options of its encoder, `model=NAME` for another model."""
+    """A codec of this package; after the colon options of its encoder, model=NAME or tune=visual for another model."""
 
     suffix = ".bf"
     default_qualities = (1, 15, 29, 43, 57, 71, 86, 100)
@@ -32,9 +32,9 @@ class OwnCodec(BenchCodec):
 
         entry = registry.by_name(spec.partition(":")[0])
         self.kind = "sound" if entry.kind == "sound" else "picture"
-        allowed: dict[str, Callable[[str], Any]] = {**registry.load(entry.name).options, "model": str}
+        allowed: dict[str, Callable[[str], Any]] = {**registry.load(entry.name).options, "model": str, "tune": str}
         self.options = parse_options(spec, options, allowed)
-        self.codec: Any = load(entry.name, self.options.pop("model", None))
+        self.codec: Any = load(entry.name, self.options.pop("model", None), tune=self.options.pop("tune", None))
         self.package_version = __version__
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ... import weights
 from ...codecs import registry
 from ...codecs.aim import Aim, encode_to_aim
 from ...codecs.base import DEFAULT_QUALITY, Codec
@@ -62,6 +63,7 @@ from ..threads import threads_option
 @MAX_PIXELS_OPTION
 @click.option("--codec", type=CODEC, help="Codec; else chosen by the kind of the file.")
 @click.option("--model", type=MODEL, help="Model: a name of `bitfloor models`, a file, or a folder with one.")
+@click.option("--tune", type=click.Choice(weights.TUNES), help="Pictures: what the model was trained for. [psnr]")
 @click.option("--rate", type=Number(0), metavar="BITS", help="Codec mecb: bits a symbol at most.")
 @click.option("--law", type=STREAM, help="Codec mecb: law of the output, CSV or .npy.")
 @click.option("--seed", type=SEED, help="Codec mecb: what the output is drawn with. [0]")
@@ -87,6 +89,7 @@ def command(
     max_pixels: int,
     codec: str | None,
     model: str | None,
+    tune: str | None,
     rate: float | None,
     law: Path | None,
     seed: int | None,
@@ -105,7 +108,7 @@ def command(
     options = _symbol_options(codec, rate, law, seed)
 
     for_pictures = {"effort": effort, "exact": exact or lossless, "strip": strip, "max_pixels": max_pixels}
-    work = _Encode(aim, codec, model, force, options, for_pictures, check_fallback(fallback), len(jobs) == 1)
+    work = _Encode(aim, codec, model, tune, force, options, for_pictures, check_fallback(fallback), len(jobs) == 1)
     run_jobs(jobs, work, existing, workers)
 
 
@@ -143,6 +146,7 @@ class _Encode:
     aim: Aim
     codec: str | None
     model: str | None
+    tune: str | None
     force: bool
     options: dict[str, Any]
     for_pictures: dict[str, Any]
@@ -170,7 +174,7 @@ class _Encode:
 
         from ...codecs.api import load
 
-        codec = load(codec_name, self.model)
+        codec = load(codec_name, self.model, tune=self.tune)
         loaded = time.perf_counter()
         may_fall_back = self.may_fall_back and entry.fallback is not None
         with refining(name) if options.get("effort") else nullcontext() as watched:

@@ -75,6 +75,7 @@ def _as_dict(entry: weights.ModelEntry) -> dict[str, object]:
         "bytes": entry.size,
         "path": str(entry.path),
         "shipped": entry.shipped,
+        "tune": entry.tune,
         "training": dict(entry.training),
         "points": [dict(point) for point in entry.points],
     }
@@ -85,6 +86,8 @@ def _lines(entry: weights.ModelEntry) -> Iterator[str]:
     yield f"  {entry.parameters / 1e6:.1f} M parameters, {entry.size / 1e6:.1f} MB, " + (
         "in the package" if entry.shipped else str(entry.path)
     )
+    if entry.tune != weights.TUNES[0]:
+        yield f"  what `--tune {entry.tune}` takes"
     for key, value in entry.training.items():
         yield f"  {key.replace('_', ' ')}: {_words(value)}"
     if entry.points:

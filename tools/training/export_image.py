@@ -71,6 +71,7 @@ def export_image(
         note("quality {quality:g}: bytes {bytes_percent:+.2f} %, PSNR {psnr_change:+.3f} dB".format(**row))
     card: dict[str, Any] = {
         "codec": codec,
+        "tune": weights.TUNES[network.config.distortion == "visual"],
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": training,
         "eight_bits": rows,
