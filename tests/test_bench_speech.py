@@ -93,7 +93,7 @@ def test_any_codec_of_the_registry_is_measured(clip: Path, monkeypatch: pytest.M
     monkeypatch.setattr(registry, "CODECS", (*registry.CODECS, entry))
     monkeypatch.setitem(codecs._REGISTRY, "eightbit", codec_own.OwnCodec)
     monkeypatch.setattr(registry, "load", lambda name: EightBit)
-    monkeypatch.setattr("bitfloor.load", lambda name, model: EightBit(), raising=False)
+    monkeypatch.setattr("bitfloor.load", lambda name, model, tune: EightBit(), raising=False)
     monkeypatch.setattr(codec_own.OwnCodec, "fingerprint", "00")
     record = measure(Job("eightbit", 50, str(clip), "sound", ("si_sdr",), repeats=1)).record
     make.cache_clear()

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...entropy_models.coding.range_coder import RangeDecoder, RangeEncoder
 from ...entropy_models.exact.settings import own_settings
 from ...entropy_models.latent.q_index import Q_INDEX_MAX, q_index_of
-from ...errors import CorruptStreamError, ModelError, UsageError
+from ...errors import CorruptStreamError, ModelError
 from .. import registry
 from ..base import ModelCodec, PictureCodec, check_effort
 from ..container import Container, Header, latents_check, pack, unpack, verify_latents
@@ -24,8 +24,9 @@ from ..media.pictures.psnr import picture_psnr
 from .frozen import FrozenImage
 from .loss import lagrangian
 from .narrow_products import narrow_products
-from .refine import PLANS, WINDOW, Plan, Steps, refine_window
+from .refine import WINDOW, Plan, Steps, plan_for, refine_window
 from .tiles import TILE, Tile, map_tiles, tiles
+from .visual import visual_distance
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -59,10 +60,8 @@ class ImageCodec(ModelCodec, PictureCodec):
 
     @own_settings()
     def encode_picture(self, picture: Picture, quality: float, effort: int = 0) -> bytes:
-        """See `PictureCodec`. Raises UsageError for an effort with a network that is not for squared error."""
-        plan = PLANS[check_effort(effort)]
-        if effort and self.frozen.network.config.distortion != "mse":
-            raise UsageError(f"an effort searches for squared error, for which {self.frozen.name} is not tuned")
+        """See `PictureCodec`."""
+        plan = plan_for(self.frozen.network.config, check_effort(effort))
         q_index = torch.tensor([q_index_of(quality)])
         y = self._analyse(picture, q_index)
         plain = self._write(picture, y, y, q_index)
@@ -117,12 +116,14 @@ class ImageCodec(ModelCodec, PictureCodec):
         return refined
 
     def _lagrangian(self, data: bytes, picture: Picture, q_index: Tensor) -> float:
-        """bpp + lambda 255^2 MSE of a whole file, decoded."""
-        pixels = picture.width * picture.height
+        """bpp + lambda 255^2 D of a whole file, decoded, with the distortion D that the network is for."""
+        pixels, config = picture.width * picture.height, self.frozen.network.config
         decoded = self.decode_picture(data, max_pixels=max(pixels, MAX_PIXELS))
-        mse = 10 ** (-picture_psnr(picture, decoded, exact=True) / 10)
-        weight = lagrangian(q_index.float(), self.frozen.network.config.lambdas)
-        return 8 * len(data) / pixels + float(weight) * 255**2 * mse
+        if config.distortion == "mse":
+            distance = 10 ** (-picture_psnr(picture, decoded, exact=True) / 10)
+        else:
+            distance = _visual_distance(picture, decoded, config.transform.stride)
+        return 8 * len(data) / pixels + float(lagrangian(q_index.float(), config.lambdas)) * 255**2 * distance
 
     @own_settings()
     def decode_picture(self, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -218,3 +219,16 @@ class ImageCodec(ModelCodec, PictureCodec):
         config = self.frozen.network.config
         rows, columns = (-(-extent // config.block) * config.hyper.factor for extent in (height, width))
         return rows, columns
+
+
+def _visual_distance(picture: Picture, decoded: Picture, stride: int) -> float:
+    """Mean visual distance of the tiles of two pictures, by area."""
+    cells = (-(-picture.height // stride), -(-picture.width // stride))
+    total = 0.0
+    for tile in tiles(*cells):
+        parts = [
+            tile.of(torch.from_numpy(p.rgb[None]), stride).permute(0, 3, 1, 2).float() / p.peak
+            for p in (picture, decoded)
+        ]
+        total += float(visual_distance(*parts)) * parts[0].shape[2] * parts[0].shape[3]
+    return total / (picture.width * picture.height)

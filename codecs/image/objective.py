@@ -11,12 +11,14 @@ from torch import Tensor
 from ...entropy_models.latent.symbol_coders import ChangingCoder, TrainingCoder
 from .loss import lagrangian
 from .model import ImageNetwork
+from .visual import visual_distance
 
 
 class Objective:
-    """J = bits per pixel + lambda 255^2 MSE of a part of a picture, of its latent y (1, H, W, M) in the gained domain.
+    """J = bits per pixel + lambda 255^2 D of a part of a picture, of its latent y (1, H, W, M) in the gained domain.
 
-    Everything is rounded, so J is what it is. The bits of z are not in it.
+    D is what the network is trained for; `changes` and `curvature` are for squared error. Everything is rounded, so J
+    is what it is. The bits of z are not in it.
     """
 
     def __init__(self, network: ImageNetwork, rgb: Tensor, hyper: Tensor, q_index: Tensor) -> None:
@@ -31,7 +33,10 @@ class Objective:
     def cost(self, y: Tensor) -> Tensor:
         """J, with a gradient that passes straight through the rounding."""
         coder = TrainingCoder(y, self.channels, training=False)
-        return self._by_cell(coder, ()).sum()
+        if self.network.config.distortion == "mse":
+            return self._by_cell(coder, ()).sum()
+        picture, rgb = (x.permute(0, 3, 1, 2) for x in (self._picture(coder, ()), self.rgb))
+        return coder.bits().sum() / self.pixels + self._weight * visual_distance(picture, rgb).sum()
 
     def changes(self, y: Tensor, before: Sequence[Tensor]) -> tuple[Tensor, Tensor, ChangingCoder]:
         """J of every cell (1, H, W, 1), what a change of a symbol adds to it to first order, and the symbols' coder.
@@ -72,9 +77,13 @@ class Objective:
         return 2 * self._weight * bends / self.rgb.numel()
 
     def _by_cell(self, coder: TrainingCoder | ChangingCoder, before: Sequence[Tensor]) -> Tensor:
-        y_hat = self.network.context(self.hyper, self.state, coder, before)
-        picture = self.network.synthesis(y_hat, self._scales).clamp(0, 1)
-        error = (picture - self.rgb).square().mean(-1)
+        error = (self._picture(coder, before) - self.rgb).square().mean(-1)
         stride = self.network.config.transform.stride
         of_cells = F.avg_pool2d(error[:, None], stride)[:, 0, :, :, None] * stride**2
         return (coder.bits() + self._weight * of_cells) / self.pixels
+
+    def _picture(self, coder: TrainingCoder | ChangingCoder, before: Sequence[Tensor]) -> Tensor:
+        """The reconstruction (1, 16 H, 16 W, 3) in [0, 1]; codes the latent on the way."""
+        y_hat = self.network.context(self.hyper, self.state, coder, before)
+        picture: Tensor = self.network.synthesis(y_hat, self._scales)
+        return picture.clamp(0, 1)

@@ -1,7 +1,7 @@
 """Refinement of a picture's latent at the encoder; the decoder does not change.
 
-Two searches for a smaller J = bits per pixel + lambda 255^2 MSE, one after the other, both of which measure J as it is,
-with every symbol rounded, and keep the best latent seen:
+Two searches for a smaller J = bits per pixel + lambda 255^2 D, D the distortion that the network is trained for, one
+after the other, both of which measure J as it is, with every symbol rounded, and keep the best latent seen:
 
     descent   moves all of y against the gradient, passed straight through the rounding. Plain steps serve better than
               Adam's, which moves silent symbols as far as others.
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .config import ImageConfig
 from .flips import flip
 from .model import ImageNetwork
 from .objective import Objective
@@ -61,6 +62,15 @@ MOMENTUM = 0.5
 Watcher = Callable[[int, int], bool]
 # Hears after every step how many of all are done; where it returns True, the best latent so far is enough.
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+def plan_for(config: ImageConfig, effort: int) -> Plan:
+    """The plan of an effort 0..9 for a network.
+
+    Where the distortion is no sum over cells, a change cannot be judged by its own cell: all steps are the descent's.
+    """
+    plan = PLANS[effort]
+    return plan if config.distortion == "mse" else Plan(plan.steps(len(config.slices.channels)), 0, 0)
 
 
 class Steps:

@@ -133,11 +133,12 @@ def _complaint(name: str, args: tuple[Any, ...], named: Mapping[str, Any]) -> st
 
 
 def _exponents(x: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Largest e for which all numbers of x over `dims` are multiples of 2^e, as float64."""
+    """Largest e for which all numbers of x over `dims`, each alone without them, are multiples of 2^e, as float64."""
     mantissa, exponent = torch.frexp(x.double())
     integers = (mantissa * 2.0**53).to(torch.int64)
     lowest = torch.frexp((integers & -integers).double()).exponent - 1
-    return torch.where(x == 0, _NOTHING, (exponent - 53 + lowest).double()).amin(dims, keepdim=True)
+    found = torch.where(x == 0, _NOTHING, (exponent - 53 + lowest).double())
+    return found.amin(dims, keepdim=True) if dims else found
 
 
 def _verdict(magnitude: Tensor, exponent: Tensor, dtype: torch.dtype) -> str | None:
