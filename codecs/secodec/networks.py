@@ -80,7 +80,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents (B, F, dim) -> magnitude and phase of every bin -> waveform (B, F * hop)."""
+    """Latents (B, F, dim) -> magnitude and phase of every bin -> waveform (B, F * hop).
+
+    The constant and the highest frequency stay silent: their phase is a sign alone, libraries differ in what they make
+    of another one, and a network trained on a GPU made them louder than speech.
+    """
 
     def __init__(self, transform: FrameTransform, width: int, blocks: int, dim: int) -> None:
         super().__init__()
@@ -90,5 +94,5 @@ class Decoder(nn.Module):
     def forward(self, latents: Tensor, mask: Tensor | None = None) -> Tensor:
         """See the class; `mask` (B, F) as in `Trunk`, the waveform is silent outside."""
         log_magnitude, phase = self.trunk(latents, mask).float().chunk(2, dim=-1)
-        magnitude = log_magnitude.exp().clamp(max=_LOUDEST)
+        magnitude = F.pad(log_magnitude[..., 1:-1].exp().clamp(max=_LOUDEST), (1, 1))
         return self.transform.synthesise(torch.polar(magnitude, phase), mask)
