@@ -22,11 +22,22 @@ from bitfloor.codecs.image.transforms.swin_patch import SwinPatch
 from bitfloor.codecs.media.pictures.picture import Picture
 from bitfloor.entropy_models.latent.q_index import q_index_of
 
-try:  # a build of torchvision for another torch raises RuntimeError
-    from torchvision.models import swin_transformer as swin
-except (ImportError, RuntimeError):
-    swin = None
-with_torchvision = pytest.mark.skipif(swin is None, reason="needs the torchvision that fits torch")
+
+def _of_torchvision():
+    """torchvision's Swin transformer, which is Python alone: a build for another torch will do. None without one."""
+    operators = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):  # what such a build asks for when it is imported
+        if not hasattr(torch.ops.torchvision, name):
+            operators.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+    try:
+        from torchvision.models import swin_transformer
+    except (ImportError, RuntimeError):
+        return None
+    return swin_transformer
+
+
+swin = _of_torchvision()
+with_torchvision = pytest.mark.skipif(swin is None, reason="needs torchvision (pip install --no-deps torchvision)")
 
 CHANNELS, HEADS, WINDOW = 24, 4, 4
 SIZES = [(8, 12), (4, 4), (4, 8), (7, 10), (3, 5)]
