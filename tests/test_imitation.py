@@ -47,6 +47,13 @@ def test_the_latents_of_g_a_come_near_the_teachers(
     assert len(task.batch(np.random.default_rng(1), IMITATION)) == 2  # later it learns from pictures alone
 
 
+def test_the_teacher_is_where_the_crops_are(folder: Path) -> None:
+    """On torch's device without storage, as there is no other everywhere: operations of two devices fail there, too."""
+    task = ImageTask(S2LIC, [folder], batch=2, crop=64, teacher=tiny_network(), device="meta")
+    crops, q_index, latents = task.batch(np.random.default_rng(1), 0.0)
+    assert crops.device.type == latents.device.type == "meta" and q_index.device.type == "cpu"
+
+
 def test_given_latents_are_what_contexts_and_g_s_learn_from() -> None:
     network = tiny_network(config=S2LIC).eval()
     x = torch.from_numpy(smooth_picture(64, 64)).permute(2, 0, 1)[None].float() / 255

@@ -67,6 +67,13 @@ def test_an_effort_searches_for_what_the_network_is_for(photograph):
     assert cost(3) < 0.995 * cost(0)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (70, 5), (2, 90)])
+def test_an_effort_takes_the_smallest_pictures(photograph, size):
+    picture = photograph.crop((0, 0, *size))
+    data = bitfloor.load("mlicv2", tune="visual").encode(picture, quality=40, effort=1)
+    assert bitfloor.decode(data).size == size
+
+
 def test_the_command_line_takes_it_and_lists_it(photograph, tmp_path):
     photograph.save(tmp_path / "a.png")
     done = run("encode", tmp_path / "a.png", "--tune", "visual", "-o", tmp_path / "a.bf", "--fallback", "never")

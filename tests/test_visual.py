@@ -70,6 +70,16 @@ def test_at_equal_squared_error_blur_is_farther_than_a_change_of_light(photograp
     assert float(visual.visual_distance(blurred, photograph)) > 2 * float(visual.visual_distance(lighter, photograph))
 
 
+def test_a_tiny_picture_is_compared_as_if_its_borders_went_on(photograph):
+    small, other = photograph[..., :4, :7], photograph[..., 40:44, 50:57]
+    wide, wide_other = (x[..., [*range(4), *[3] * 7], :][..., [*range(7), *[6] * 4]] for x in (small, other))
+    assert wide.shape[-2:] == (11, 11)
+    squared, wide_squared = ((a - b).square().mean() for a, b in ((small, other), (wide, wide_other)))
+    found = float(visual.visual_distance(small, other)) - visual.SQUARED * float(squared)
+    expected = float(visual.visual_distance(wide, wide_other)) - visual.SQUARED * float(wide_squared)
+    assert found == pytest.approx(expected, rel=1e-4) and found > 0
+
+
 def test_gradients_are_finite_where_pictures_are_equal_or_out_of_range(photograph):
     for other in (photograph.clone(), photograph * 3 - 1):
         other.requires_grad_()

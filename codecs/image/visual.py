@@ -23,6 +23,7 @@ AS_SQUARED_ERROR = 0.0165
 EDGES = 0.5  # weight of the edges' strength beside structure
 _STABLE = 0.0009  # C2 of SSIM for signals of range 1
 _SIGMA, _REACH = 1.5, 5
+_SIDE = 2 * _REACH + 1  # of what the blur looks at
 _SMALL = 1e-16  # under a root, whose slope at 0 is infinite
 # Opsin absorbance of JPEG XL: cones L, M, S from linear R, G, B.
 _CONES = ((0.3, 0.622, 0.078), (0.23, 0.692, 0.078), (0.24342269, 0.20476744, 0.55180987))
@@ -32,17 +33,24 @@ _BIAS = 0.0037930733
 def visual_distance(x_hat: Tensor, x: Tensor) -> Tensor:
     """Distance of pictures (B, 3, H, W) in [0, 1], (B,), in units of squared error; gradient to both.
 
-    A picture of less than 11 x 16 pixels along a side is compared at fewer scales.
+    A picture of less than 176 pixels along a side is compared at fewer scales; the borders of one of less than 11 are
+    repeated until it has as many.
     """
     squared = (x_hat - x).square().flatten(1).mean(1)
     parts = []
-    first, second = (_linear(v) for v in (x_hat, x))
+    first, second = (_linear(_extended(v)) for v in (x_hat, x))
     for _ in range(SCALES):
         parts.append(_structure(_xyb(first), _xyb(second)))
-        if min(first.shape[-2:]) < 2 * (2 * _REACH + 1):
+        if min(first.shape[-2:]) < 2 * _SIDE:
             break
         first, second = (F.avg_pool2d(v, 2) for v in (first, second))
     return SQUARED * squared + (1 - SQUARED) * AS_SQUARED_ERROR * torch.stack(parts).mean(0)
+
+
+def _extended(x: Tensor) -> Tensor:
+    """(B, 3, H, W) with rows and columns like the last until there are `_SIDE` of each."""
+    bottom, right = (max(0, _SIDE - extent) for extent in x.shape[-2:])
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
 def _linear(rgb: Tensor) -> Tensor:

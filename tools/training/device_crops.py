@@ -43,7 +43,8 @@ class DeviceCrops:
         self.cumulative = crops.cumulative
         self.bytes = torch.empty(int(sizes.sum()), dtype=torch.uint8, device=device)
         for start, size, picture in zip(self.starts, sizes, pictures, strict=True):
-            self.bytes[start : start + size] = torch.from_numpy(np.ascontiguousarray(picture).reshape(-1)).to(device)
+            whole = np.require(picture, requirements=("C", "W"))  # torch warns of what it may not write to
+            self.bytes[start : start + size] = torch.from_numpy(whole.reshape(-1)).to(device)
 
     def draw(self, rng: np.random.Generator, batch: int, size: int) -> Tensor:
         """(batch, 3, size, size) in [0, 1] on the device; some photograph has `size` pixels in height and width."""

@@ -24,6 +24,7 @@ from .eight_bits import cost, eight_bits, takes_grids
 from .model_card import write_model
 from .pictures import find_pictures, is_held_out, load_pictures
 
+TUNE = {"mse": "psnr", "visual": "visual"}  # what `--tune` calls the distortion that a network is trained for
 CALIBRATED, MEASURED = 32, 8  # pictures for the ranges and moments, and for the cost
 LEAST = 4  # pictures for the ranges and moments, however short the training was
 
@@ -71,7 +72,7 @@ def export_image(
         note("quality {quality:g}: bytes {bytes_percent:+.2f} %, PSNR {psnr_change:+.3f} dB".format(**row))
     card: dict[str, Any] = {
         "codec": codec,
-        "tune": weights.TUNES[network.config.distortion == "visual"],
+        "tune": TUNE[network.config.distortion],
         "parameters": sum(p.numel() for p in network.parameters()),
         "training": training,
         "eight_bits": rows,

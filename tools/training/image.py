@@ -54,7 +54,7 @@ class ImageTask:
         self.model: nn.Module = self.network
         self.dtype = torch.float32
         self.size = batch
-        self.teacher = None if teacher is None else _as_teacher(teacher, self.network)
+        self.teacher = None if teacher is None else _as_teacher(teacher, self.network).to(device)
         if crop < 1 or crop % config.block:
             raise UsageError(f"a crop of {crop} is no multiple of {config.block} pixels, which this network needs")
         paths = find_pictures(folders)
@@ -66,7 +66,9 @@ class ImageTask:
             note(f"none of {len(paths):,} pictures is kept for validation (one in {HELD_OUT_SHARE} is, by its name)")
         crops = RandomCrops(pictures, drawings)
         self.crop, self.late_crop = self._sides(crops.largest, crop, late_crop)
-        self.crops = crops if device == "cpu" else DeviceCrops(crops, self.late_crop, torch.device(device))
+        self.crops = (
+            crops if torch.device(device).type == "cpu" else DeviceCrops(crops, self.late_crop, torch.device(device))
+        )
 
     def _sides(self, largest: int, *wished: int) -> tuple[int, ...]:
         """Sides of crops that the network takes and some picture has. Raises UnreadableInputError without such."""
