@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from click.testing import CliRunner
 from secodec_toy import write_toy
 
 import bitfloor
@@ -17,6 +18,7 @@ from bitfloor.codecs.seslm.synthesis import COMMENT, Speaker, durations_of
 from bitfloor.errors import UnreadableInputError, UsageError
 from bitfloor.tools.bench.speech_synthesis import read_texts, understand
 from bitfloor.tools.cli import main
+from bitfloor.tools.training import aligned_speech
 from bitfloor.tools.training.aligned_speech import AlignedUtterance, frames_of, read, recoded, save
 from bitfloor.tools.training.speaking import SESLMTask
 
@@ -165,6 +167,24 @@ def test_codes_of_another_codec_take_the_place_of_the_old_ones():
     assert changed.codes.tolist() == [[1, 1]] * 7 and changed.durations is durations and changed.name == "a.wav"
     with pytest.raises(UsageError, match="6 frames, not 7"):
         recoded([spoken], lambda name: torch.ones(6, 2))
+
+
+def test_an_aligned_file_is_encoded_anew_without_an_aligner(tmp_path):
+    samples = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    phones, durations = torch.tensor([1, 2]), torch.tensor([10, 15])  # 25 frames of 20 ms
+    spoken = AlignedUtterance("a.wav", "s", "p", torch.zeros(25, 8, dtype=torch.int64), phones, phones > 1, durations)
+    save(tmp_path / "old.safetensors", [spoken], b"\1\2\3\4")
+    (tmp_path / "texts.tsv").write_text("")
+    words = [tmp_path / "texts.tsv", "--aligned", tmp_path / "old.safetensors", "-o", tmp_path / "new.safetensors"]
+    done = CliRunner().invoke(aligned_speech.main, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    (found,), fingerprint = read(tmp_path / "new.safetensors")
+    codec = SECodecCodec.load()
+    heard, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    expected = codec.encode_batch([heard], sample_rate=16000, rule="nearest").tokens[0].T
+    assert torch.equal(found.codes, expected.long()) and fingerprint == codec.fingerprint
+    assert found.durations.tolist() == [10, 15] and found.phones.tolist() == [1, 2]
 
 
 class Parrot:

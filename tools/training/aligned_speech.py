@@ -223,15 +223,33 @@ def prepare(transcripts: Path, out: Path, codec: SECodecCodec, most: int | None 
     return len(made), len(rows) - len(made)
 
 
+def encode_anew(aligned: Path, folder: Path, out: Path, codec: SECodecCodec) -> int:
+    """Write the utterances of the file `aligned`, with sounds below `folder`, in this codec's codes; how many."""
+    utterances, _ = read(aligned)
+    paths = [folder / utterance.name for utterance in utterances]
+    codes = tqdm(_codes(codec, paths), total=len(paths), desc="tokens", mininterval=5)
+    known = dict(zip((utterance.name for utterance in utterances), codes, strict=True))
+    save(out, recoded(utterances, known.__getitem__), codec.fingerprint)
+    return len(utterances)
+
+
 @click.command()
 @click.argument("transcripts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
 @click.option("--most", type=int, help="Only the first so many utterances.")
-def main(transcripts: Path, out: Path, most: int | None) -> None:
+@click.option(
+    "--aligned",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file with another codec's tokens: its phones and durations are kept, nothing is aligned.",
+)
+def main(transcripts: Path, out: Path, most: int | None, aligned: Path | None) -> None:
     """Write the speech of a table of transcripts as a file to train SESLM on."""
-    if find_spec("pocketsphinx") is None:
-        raise click.ClickException("speech is aligned by PocketSphinx: pip install pocketsphinx")
     try:
+        if aligned is not None:
+            click.echo(f"{out}: {encode_anew(aligned, transcripts.parent, out, SECodecCodec.load())} utterances")
+            return
+        if find_spec("pocketsphinx") is None:
+            raise click.ClickException("speech is aligned by PocketSphinx: pip install pocketsphinx")
         written, left_out = prepare(transcripts, out, SECodecCodec.load(), most)
     except BitfloorError as error:
         raise click.ClickException(str(error)) from error
